@@ -1,0 +1,141 @@
+"""Dataset cards: one TOML per dataset says what it is, which files it has and what to expect."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sumlctl import shipped
+from sumlctl.errors import SumlError, nearest_names
+from sumlctl.workspace import Workspace
+
+VIEWPOINTS = ("fpv", "tpv")
+LABELS = ("verbs", "nouns", "actions")
+_TEXTS = ("title", "homepage", "licence", "citation")
+_KEYS = {*_TEXTS, "viewpoints", "reader", "videos", "vocabulary", "expected"}
+
+
+@dataclass(frozen=True)
+class VocabularySource:
+    """Where the class names of one label kind come from, and how many there must be.
+
+    Args:
+        size: number of classes; ids run from 0 to size - 1.
+        names: the names themselves, for short vocabularies.
+        file: a class list under the annotations folder: CSV with an id column, JSON list, or text.
+        name: CSV column of the class name.
+        id: CSV column of the class id; without it, the row number.
+        forms: CSV column that lists the words used for the class, if any.
+    """
+
+    size: int
+    names: tuple[str, ...] = ()
+    file: str | None = None
+    name: str = "name"
+    id: str | None = None
+    forms: str | None = None
+
+
+@dataclass(frozen=True)
+class Card:
+    """A dataset as its card describes it."""
+
+    name: str
+    path: Path
+    title: str
+    homepage: str
+    licence: str
+    citation: str
+    viewpoints: tuple[str, ...]
+    reader: str
+    options: dict[str, Any]
+    videos: tuple[str, ...]
+    vocabulary: dict[str, VocabularySource] = field(default_factory=dict)
+    expected: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+def load(name: str, workspace: Workspace) -> Card:
+    """Reads and checks the card of a dataset.
+
+    Raises:
+        SumlError: no such card, or a fault in it.
+    """
+    return parse(shipped.find("manifests", name, workspace.manifests))
+
+
+def parse(path: Path) -> Card:
+    """Reads one card file."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise _fault(path, "not valid TOML", str(error), "a dataset card") from error
+    for key in raw:
+        if key not in _KEYS:
+            near = nearest_names(key, _KEYS)
+            raise _fault(path, "unknown key", repr(key), f"{near[0] if near else sorted(_KEYS)}")
+    for key in (*_TEXTS, "viewpoints", "reader", "videos"):
+        if key not in raw:
+            raise _fault(path, f"key {key} is missing", "nothing", f"{key} = ...")
+    viewpoints = raw["viewpoints"]
+    if not viewpoints or any(v not in VIEWPOINTS for v in viewpoints):
+        raise _fault(path, "unknown viewpoint", repr(viewpoints), "a list of fpv, tpv or both")
+    options = dict(raw["reader"])
+    reader = options.pop("name", None)
+    if not isinstance(reader, str):
+        raise _fault(path, "reader has no name", repr(reader), 'name = "..." under [reader]')
+    return Card(
+        name=path.stem,
+        path=path,
+        **{key: str(raw[key]) for key in _TEXTS},
+        viewpoints=tuple(viewpoints),
+        reader=reader,
+        options=options,
+        videos=_templates(path, raw["videos"]),
+        vocabulary=_vocabulary(path, raw.get("vocabulary", {})),
+        expected=_expected(path, raw.get("expected", {})),
+    )
+
+
+def _templates(path: Path, raw: Any) -> tuple[str, ...]:
+    templates = raw.get("paths") if isinstance(raw, dict) else None
+    if not isinstance(templates, list) or not all(isinstance(t, str) for t in templates):
+        raise _fault(path, "videos has no paths", repr(raw), 'paths = ["{video_id}.mp4"]')
+    for template in templates:
+        try:
+            template.format(video_id="", participant="")
+        except (KeyError, IndexError, ValueError) as error:
+            expected = "{video_id} and {participant} only"
+            raise _fault(path, "unknown field in a path", repr(template), expected) from error
+    return tuple(templates)
+
+
+def _vocabulary(path: Path, raw: dict[str, Any]) -> dict[str, VocabularySource]:
+    sources = {}
+    for kind, entry in raw.items():
+        if kind not in LABELS:
+            raise _fault(path, "unknown vocabulary", repr(kind), ", ".join(LABELS))
+        try:
+            names = tuple(entry.get("names", ()))
+            source = VocabularySource(**{"size": len(names), **entry, "names": names})
+        except (TypeError, AttributeError) as error:
+            raise _fault(
+                path, f"vocabulary.{kind}", str(error), "size and names or file"
+            ) from error
+        if names and source.size != len(names):
+            raise _fault(path, f"vocabulary.{kind}.size", str(source.size), f"{len(names)} names")
+        sources[kind] = source
+    return sources
+
+
+def _expected(path: Path, raw: Any) -> dict[str, dict[str, int]]:
+    for split, counts in raw.items():
+        known = isinstance(counts, dict) and set(counts) <= {*VIEWPOINTS, "videos"}
+        if not known or not all(isinstance(n, int) for n in counts.values()):
+            raise _fault(path, f"expected.{split}", repr(counts), "{ fpv = N, tpv = N }")
+    return raw
+
+
+def _fault(path: Path, what: str, got: str, expected: str) -> SumlError:
+    return SumlError(path, what, got=got, expected=expected, fix="Correct the card.")

@@ -1,0 +1,74 @@
+"""The `sumlctl` command: registers the commands and turns faults into one line."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import typer
+
+from sumlctl import __version__
+from sumlctl.errors import SumlError, from_os_error
+
+app = typer.Typer(
+    name="sumlctl",
+    help="Learn first-person video recognition from unpaired third-person videos (SUM-L).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"sumlctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+    debug: bool = typer.Option(False, "--debug", help="Show a traceback when something fails."),
+) -> None:
+    """Options that stand before or after any command."""
+
+
+def main() -> None:
+    """Runs one command line: exit 0 done, 1 a fault the user can mend, 2 wrong usage."""
+    debug = "--debug" in sys.argv
+    words = [word for word in sys.argv[1:] if word != "--debug"]
+    try:
+        sys.exit(app(words, standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        _say("interrupted; run the same command again to go on")
+        sys.exit(130)
+    except Exception as error:
+        if debug:
+            raise
+        _say(f"error: {_wording(error)}")
+        sys.exit(1)
+
+
+def _wording(error: Exception) -> str:
+    if isinstance(error, SumlError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        return str(from_os_error(error))
+    unexpected = SumlError(
+        "sumlctl",
+        "an unexpected fault",
+        got=f"{type(error).__name__}: {error}",
+        expected="none",
+        fix="Run it again with --debug and report the traceback.",
+    )
+    return str(unexpected)
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")

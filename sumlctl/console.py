@@ -1,0 +1,134 @@
+"""What a person sees: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.table import Table
+
+_PLAIN_EVERY_S = 10.0
+
+
+def stdout() -> Console:
+    return Console(file=sys.stdout, highlight=False, soft_wrap=True)
+
+
+def stderr() -> Console:
+    return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """One line about what is going on."""
+    stderr().print(text, markup=False)
+
+
+def warn(text: str) -> None:
+    """One line that the user should not overlook."""
+    stderr().print(f"warning: {text}", markup=False, style="yellow")
+
+
+def show(text: str) -> None:
+    """One line of result."""
+    stdout().print(text, markup=False)
+
+
+def show_json(result: Any) -> None:
+    """The result as JSON, one document on stdout."""
+    json.dump(result, sys.stdout, indent=2, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+def show_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table of results; columns that hold numbers are aligned right."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for i, name in enumerate(header):
+        numeric = any(isinstance(r[i], int | float) for r in rows)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(v) for v in row))
+    console = stdout()
+    if not console.is_terminal:
+        console.width = 200
+    console.print(table, soft_wrap=False)
+
+
+def _cell(value: Any) -> str:
+    from rich.markup import escape
+
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return escape(str(value))
+
+
+class Progress(Protocol):
+    """Reports work done; what `progress` yields."""
+
+    def advance(self, n: int = 1) -> None: ...
+
+
+@contextmanager
+def progress(label: str, total: int, unit: str) -> Iterator[Progress]:
+    """A bar with a rate and an ETA on a terminal, a plain line now and then elsewhere."""
+    if not stderr().is_terminal:
+        plain = _PlainProgress(label, total, unit)
+        yield plain
+        plain.finish()
+        return
+    from rich import progress as bars
+
+    columns = (
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TextColumn("{task.fields[rate]}"),
+        bars.TimeRemainingColumn(),
+    )
+    with bars.Progress(*columns, console=stderr(), transient=True) as bar:
+        yield _BarProgress(bar, bar.add_task(label, total=total, rate=""), unit)
+
+
+class _BarProgress:
+    def __init__(self, bar: Any, task: Any, unit: str) -> None:
+        self._bar, self._task, self._unit = bar, task, unit
+
+    def advance(self, n: int = 1) -> None:
+        speed = self._bar.tasks[self._task].speed
+        rate = f"{speed:,.1f} {self._unit}/s" if speed else ""
+        self._bar.update(self._task, advance=n, rate=rate)
+
+
+class _PlainProgress:
+    def __init__(self, label: str, total: int, unit: str) -> None:
+        self._label, self._total, self._unit = label, total, unit
+        self._start = self._said = time.monotonic()
+        self._done = 0
+
+    def advance(self, n: int = 1) -> None:
+        self._done += n
+        now = time.monotonic()
+        if now - self._said >= _PLAIN_EVERY_S:
+            self._said = now
+            rate = self._done / (now - self._start)
+            left = (self._total - self._done) / rate
+            note(
+                f"{self._label}: {self._done:,}/{self._total:,} {self._unit}, "
+                f"{rate:,.1f}/s, {left:,.0f} s left"
+            )
+
+    def finish(self) -> None:
+        spent = time.monotonic() - self._start
+        if spent >= 1.0 and self._done:
+            rate = self._done / spent
+            note(f"{self._label}: {self._done:,} {self._unit} in {spent:,.1f} s ({rate:,.1f}/s)")

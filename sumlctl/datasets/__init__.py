@@ -1,0 +1,1 @@
+"""From annotation files to the videos and clips tables."""

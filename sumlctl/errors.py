@@ -1,0 +1,58 @@
+"""The one error that users see, and spelling suggestions for it."""
+
+from __future__ import annotations
+
+import difflib
+import errno
+from collections.abc import Iterable
+
+
+class SumlError(Exception):
+    """A fault that the user can mend, worded as `WHERE: WHAT, got X; expected Y. FIX`.
+
+    Args:
+        where: the file, row, option or key at fault.
+        what: what is wrong there.
+        got: the value found.
+        expected: what would have been right.
+        fix: what to do about it, one sentence.
+    """
+
+    def __init__(
+        self, where: object, what: str, *, got: object, expected: object, fix: str
+    ) -> None:
+        self.where, self.what = str(where), what
+        self.got, self.expected, self.fix = str(got), str(expected), fix
+        text = f"{where}: {what}, got {got}; expected {expected}. {fix}"
+        super().__init__(" ".join(text.split()))
+
+
+def nearest_names(name: str, known: Iterable[str], n: int = 3) -> list[str]:
+    """The up to `n` known names that look most like `name`, best first."""
+    folded = {k.casefold(): k for k in known}
+    close = difflib.get_close_matches(name.casefold(), folded, n=n, cutoff=0.5)
+    return [folded[c] for c in close]
+
+
+def unknown_name(where: object, kind: str, name: str, known: Iterable[str]) -> SumlError:
+    """The error for a name that does not exist, with its nearest matches."""
+    known = sorted(known)
+    near = nearest_names(name, known)
+    fix = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(known) or 'none'}."
+    return SumlError(
+        where, f"no such {kind}", got=repr(name), expected=f"one of {len(known)} known", fix=fix
+    )
+
+
+def from_os_error(error: OSError) -> SumlError:
+    """An operating-system fault in the words of our grammar."""
+    where = error.filename or "file system"
+    reasons = {
+        errno.ENOSPC: ("the disk is full", "Free some space and run the same command again."),
+        errno.EROFS: ("the file system is read-only", "Choose another --workspace."),
+        errno.EACCES: ("no permission", "Change the permission or choose another --workspace."),
+    }
+    what, fix = reasons.get(
+        error.errno or 0, (error.strerror or str(error), "Mend it and run the same command again.")
+    )
+    return SumlError(where, what, got=f"errno {error.errno}", expected="a working path", fix=fix)

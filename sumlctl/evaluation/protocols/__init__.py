@@ -1,0 +1,1 @@
+"""Evaluation protocols: a module with `score` is one."""

@@ -1,0 +1,1 @@
+"""Video backbones: a module with `build` is one."""

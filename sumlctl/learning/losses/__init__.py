@@ -1,0 +1,1 @@
+"""Losses; a module with `build` is a training method."""

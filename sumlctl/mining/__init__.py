@@ -1,0 +1,1 @@
+"""From narration vectors to pseudo-pairs and their similarity statistics."""

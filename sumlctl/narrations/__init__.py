@@ -1,0 +1,1 @@
+"""From narrations to unit vectors."""

@@ -1,0 +1,1 @@
+"""Narration encoders: a module with `load` is one."""

@@ -1,0 +1,241 @@
+"""Arrow schemas of every manifest, whole-or-absent writes with provenance, and checked reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sumlctl import __version__
+from sumlctl.errors import SumlError, from_os_error, nearest_names
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# Which command makes a table, for the error that says it is not there.
+_MAKERS = {
+    "videos": "sumlctl index",
+    "clips": "sumlctl index",
+    "narrations": "sumlctl embed",
+    "pairs": "sumlctl mine-pairs",
+    "predictions": "sumlctl eval",
+    "metrics": "sumlctl eval",
+}
+
+_COLUMNS: dict[str, dict[str, str]] = {
+    "videos": {
+        "dataset": "string",
+        "video_id": "string",
+        "path": "string",
+        "status": "string",
+        "error": "string",
+        "container": "string",
+        "codec": "string",
+        "width": "int32",
+        "height": "int32",
+        "rotation": "int16",
+        "fps": "double",
+        "n_frames": "int64",
+        "duration_s": "double",
+        "size_bytes": "int64",
+        "mtime_ns": "int64",
+    },
+    "clips": {
+        "clip_id": "string",
+        "dataset": "string",
+        "viewpoint": "string",
+        "split": "string",
+        "video_id": "string",
+        "participant": "string",
+        "start_s": "double",
+        "stop_s": "double",
+        "narration": "string",
+        "verbs": "list<int32>",
+        "nouns": "list<int32>",
+        "actions": "list<int32>",
+        "status": "string",
+    },
+    "narrations": {"text": "string", "vector": "vector"},
+    "pairs": {
+        "fpv_clip_id": "string",
+        "tpv_clip_id": "string",
+        "rank": "int16",
+        "similarity": "float",
+        "fpv_narration": "string",
+        "tpv_narration": "string",
+        "tpv_dataset": "string",
+        "shared_verb": "bool",
+        "shared_noun": "bool",
+    },
+    "predictions": {
+        "clip_id": "string",
+        "task": "string",
+        "scores": "list<float>",
+        "target": "list<int32>",
+        "n_views": "int16",
+    },
+    "metrics": {
+        "protocol": "string",
+        "task": "string",
+        "subset": "string",
+        "metric": "string",
+        "k": "int16",
+        "value": "double",
+        "n_clips": "int64",
+        "n_views": "int16",
+    },
+}
+
+
+def schema(kind: str, dimension: int | None = None) -> pa.Schema:
+    """The Arrow schema of a table; `narrations` needs the vectors' dimension."""
+    import pyarrow as pa
+
+    types = {
+        "vector": pa.list_(pa.float32(), dimension or -1),
+        "list<int32>": pa.list_(pa.int32()),
+        "list<float>": pa.list_(pa.float32()),
+    }
+    columns = _COLUMNS[kind].items()
+    return pa.schema([(n, types.get(t) or pa.type_for_alias(t)) for n, t in columns])
+
+
+def digest(path: Path) -> str:
+    """sha256 of a file, in hexadecimal."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise from_os_error(error) from error
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yields a path beside `path` to write to; on success it becomes `path`, else it is removed.
+
+    Raises:
+        SumlError: the file system refused (disk full, read-only, no permission).
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield beside
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        raise from_os_error(error) from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write(
+    table: pa.Table,
+    path: Path,
+    kind: str,
+    *,
+    inputs: Mapping[str, str],
+    config: Mapping[str, Any],
+    extra: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes a manifest with its provenance; the file is whole or absent.
+
+    Args:
+        table: rows with the columns of `kind`, in any column order.
+        path: where to.
+        kind: a key of the contract's tables, such as `clips`.
+        inputs: path -> sha256 of every file that the rows came from.
+        config: the settings that the rows depend on.
+        extra: further metadata under `sumlctl.<key>`, kept as JSON.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    dimension = None
+    if kind == "narrations":
+        dimension = table.schema.field("vector").type.list_size
+    fixed = schema(kind, dimension)
+    values = {"inputs": dict(inputs), "config": dict(config), **(extra or {})}
+    metadata = {f"sumlctl.{k}": json.dumps(v, sort_keys=True) for k, v in values.items()}
+    metadata |= {"sumlctl.schema": f"{kind}/1", "sumlctl.version": __version__}
+    rows = table.select(fixed.names).cast(fixed).replace_schema_metadata(metadata)
+    with whole_file(path) as beside, pa.OSFile(str(beside), "wb") as sink:
+        pq.write_table(rows, sink, compression="zstd")
+
+
+def read(path: Path, kind: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """Reads a manifest after checking that it is one.
+
+    Raises:
+        SumlError: missing, truncated, not a table of this program, of another kind or version.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        raise SumlError(
+            path,
+            "table is missing",
+            got="no file",
+            expected=f"a {kind} table",
+            fix=f"Make it with `{_MAKERS[kind]}`.",
+        )
+    try:
+        check(path, kind, pq.read_schema(path))
+        return pq.read_table(path, columns=list(columns) if columns else None, partitioning=None)
+    except (pa.ArrowException, OSError) as error:
+        raise SumlError(
+            path,
+            "not a whole Parquet file",
+            got=str(error).splitlines()[0][:120],
+            expected=f"a {kind} table",
+            fix=f"Delete it and make it again with `{_MAKERS[kind]}`.",
+        ) from error
+
+
+def check(path: Path, kind: str, found: pa.Schema) -> None:
+    """Raises a SumlError unless `found` is the schema of a table of this kind and version."""
+    label = (found.metadata or {}).get(b"sumlctl.schema", b"none").decode()
+    if label != f"{kind}/1":
+        raise SumlError(
+            path,
+            "table of another schema",
+            got=f"schema {label}",
+            expected=f"{kind}/1",
+            fix=f"Delete it and make it again with `{_MAKERS[kind]}`.",
+        )
+    fixed = schema(kind, found.field("vector").type.list_size if kind == "narrations" else None)
+    for field in fixed:
+        if field.name not in found.names:
+            near = nearest_names(field.name, found.names)
+            raise SumlError(
+                path,
+                f"column {field.name} is missing",
+                got=f"nearest {near[0]}" if near else f"columns {', '.join(found.names)}",
+                expected=f"{field.name}: {field.type}",
+                fix=f"Delete it and make it again with `{_MAKERS[kind]}`.",
+            )
+        if found.field(field.name).type != field.type:
+            raise SumlError(
+                path,
+                f"column {field.name} has another type",
+                got=found.field(field.name).type,
+                expected=field.type,
+                fix=f"Delete it and make it again with `{_MAKERS[kind]}`.",
+            )
+
+
+def metadata(table: pa.Table, key: str) -> Any:
+    """The value kept under `sumlctl.<key>`, or None."""
+    value = (table.schema.metadata or {}).get(f"sumlctl.{key}".encode())
+    return json.loads(value) if value is not None else None
+
+
+def vectors(table: pa.Table) -> Any:
+    """The `vector` column of a narrations table as float32 [n, d]."""
+    column = table.column("vector").combine_chunks()
+    return column.values.to_numpy(zero_copy_only=False).reshape(-1, column.type.list_size)

@@ -1,0 +1,1 @@
+"""Everything that touches a video file: probe, read, supervise."""

@@ -1,0 +1,88 @@
+"""The only place that knows where files live."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from sumlctl.errors import SumlError
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder that holds a user's manifests, runs and, unless told otherwise, data."""
+
+    root: Path
+
+    def __init__(self, root: str | Path = ".") -> None:
+        object.__setattr__(self, "root", Path(root).expanduser())
+
+    @property
+    def manifests(self) -> Path:
+        return self.root / "manifests"
+
+    @property
+    def pipelines(self) -> Path:
+        return self.root / "pipelines"
+
+    def table(self, dataset: str, name: str) -> Path:
+        """`manifests/<dataset>/<name>.parquet`, such as `clips` or `narrations.<encoder>`."""
+        return self.manifests / dataset / f"{name}.parquet"
+
+    def narrations(self, dataset: str, encoder: str) -> Path:
+        return self.table(dataset, f"narrations.{encoder}")
+
+    def encoders(self, dataset: str) -> list[str]:
+        """Names of the encoders whose narrations tables exist for `dataset`."""
+        found = (self.manifests / dataset).glob("narrations.*.parquet")
+        names = (f.name.removeprefix("narrations.").removesuffix(".parquet") for f in found)
+        return sorted(n for n in names if not n.endswith(".partial"))
+
+    def indexed(self) -> list[str]:
+        """Datasets with a clips table, in alphabetical order."""
+        return sorted(f.parent.name for f in self.manifests.glob("*/clips.parquet"))
+
+    def pairs(self, fpv: str, tpv: list[str]) -> Path:
+        return self.manifests / "pairs" / f"{fpv}--{'+'.join(tpv)}.parquet"
+
+    def all_pairs(self) -> list[Path]:
+        return sorted((self.manifests / "pairs").glob("*--*.parquet"))
+
+    def data(self, dataset: str, kind: str) -> Path:
+        """Raw `annotations` or `videos` of a dataset; `SUMLCTL_DATA` moves all of them."""
+        base = os.environ.get("SUMLCTL_DATA")
+        return (Path(base).expanduser() if base else self.root / "data") / dataset / kind
+
+    def run(self, name: str) -> Path:
+        return self.root / "runs" / name
+
+    def runs(self) -> list[Path]:
+        """Run folders, the most recently trained last."""
+        found = (self.root / "runs").glob("*/pipeline.toml")
+        return [f.parent for f in sorted(found, key=lambda f: (f.stat().st_mtime_ns, f))]
+
+    def relative(self, path: Path) -> str:
+        """`path` as the workspace names it, so that provenance does not depend on the machine."""
+        try:
+            return path.resolve().relative_to(self.root.resolve()).as_posix()
+        except ValueError:
+            return path.name
+
+
+def inside(root: Path, relative: str, where: object) -> Path:
+    """`root / relative`, refused when it would leave `root` (`../`, absolute, symlink).
+
+    Raises:
+        SumlError: the path escapes.
+    """
+    path = root / relative
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise SumlError(
+            where,
+            "path leaves its folder",
+            got=repr(relative),
+            expected=f"a path inside {root}",
+            fix="Correct the annotation or the card.",
+        )
+    return path
