@@ -69,6 +69,13 @@ class Workspace:
         except ValueError:
             return path.name
 
+    def relative_or_absolute(self, path: Path) -> str:
+        """`path` relative to the workspace when it lies in it, else absolute."""
+        resolved = path.resolve()
+        if resolved.is_relative_to(self.root.resolve()):
+            return resolved.relative_to(self.root.resolve()).as_posix()
+        return resolved.as_posix()
+
 
 def inside(root: Path, relative: str, where: object) -> Path:
     """`root / relative`, refused when it would leave `root` (`../`, absolute, symlink).

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-import click
 import typer
 
 from sumlctl import __version__
+from sumlctl.cli import catalog, data, pairs
 from sumlctl.errors import SumlError, from_os_error
 
 app = typer.Typer(
@@ -36,16 +36,17 @@ def _root(
     """Options that stand before or after any command."""
 
 
+for group in (data, pairs, catalog):
+    group.register(app)
+
+
 def main() -> None:
     """Runs one command line: exit 0 done, 1 a fault the user can mend, 2 wrong usage."""
     debug = "--debug" in sys.argv
     words = [word for word in sys.argv[1:] if word != "--debug"]
     try:
-        sys.exit(app(words, standalone_mode=False))
-    except click.ClickException as error:
-        error.show()
-        sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
+        app(words)
+    except KeyboardInterrupt:
         _say("interrupted; run the same command again to go on")
         sys.exit(130)
     except Exception as error:

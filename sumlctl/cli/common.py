@@ -8,15 +8,22 @@ import typer
 
 from sumlctl.workspace import Workspace
 
+HERE = Workspace(".")
+
+
+def _workspace(value: str | Workspace) -> Workspace:
+    return value if isinstance(value, Workspace) else Workspace(value)
+
+
 WorkspaceOption = Annotated[
     Workspace,
     typer.Option(
         "--workspace",
         envvar="SUMLCTL_WORKSPACE",
-        parser=Workspace,
+        parser=_workspace,
         metavar="DIR",
         help="Folder that holds manifests, data and runs.",
     ),
 ]
-HERE = Workspace(".")
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]

@@ -1,0 +1,131 @@
+"""`datasets`, `pipelines` and `doctor`: what there is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from sumlctl import console, shipped
+from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME")]
+
+
+def register(app: typer.Typer) -> None:
+    datasets = typer.Typer(help="Dataset cards: what there is.", invoke_without_command=True)
+    datasets.callback()(list_datasets)
+    datasets.command("show")(show_dataset)
+    app.add_typer(datasets, name="datasets")
+    pipelines = typer.Typer(help="Pipelines: what there is.", invoke_without_command=True)
+    pipelines.callback()(list_pipelines)
+    pipelines.command("show")(show_pipeline)
+    pipelines.command("copy")(copy_pipeline)
+    app.add_typer(pipelines, name="pipelines")
+    app.command()(doctor)
+
+
+def list_datasets(
+    context: typer.Context, workspace: WorkspaceOption = HERE, json: JsonOption = False
+) -> None:
+    """Dataset cards: what there is."""
+    if context.invoked_subcommand:
+        return
+    from sumlctl.card import parse
+
+    cards = [parse(p) for p in shipped.available("manifests", workspace.manifests).values()]
+    rows: list[dict[str, Any]] = [
+        {
+            "name": card.name,
+            "title": card.title,
+            "viewpoints": " ".join(card.viewpoints),
+            "reader": card.reader,
+            "expected_clips": sum(
+                n.get(v, 0) for n in card.expected.values() for v in n if v != "videos"
+            ),
+            "indexed": workspace.table(card.name, "clips").is_file(),
+        }
+        for card in cards
+    ]
+    if json:
+        console.show_json(rows)
+        return
+    header = [key.replace("_", " ") for key in rows[0]]
+    console.show_table("datasets", header, [list(row.values()) for row in rows])
+
+
+def show_dataset(
+    name: NameArgument, workspace: WorkspaceOption = HERE, json: JsonOption = False
+) -> None:
+    """Print a dataset's card."""
+    from sumlctl import card as cards
+
+    card = cards.load(name, workspace)
+    if json:
+        console.show_json(asdict(card) | {"path": str(card.path)})
+    else:
+        console.show(f"# {card.path}\n{card.path.read_text(encoding='utf-8').rstrip()}")
+
+
+def list_pipelines(
+    context: typer.Context, workspace: WorkspaceOption = HERE, json: JsonOption = False
+) -> None:
+    """Pipelines: what there is."""
+    if context.invoked_subcommand:
+        return
+    import tomllib
+
+    found = shipped.available("pipelines", workspace.pipelines)
+    rows = []
+    for name, path in found.items():
+        title = tomllib.loads(path.read_text(encoding="utf-8")).get("title", "")
+        rows.append({"name": name, "title": title, "file": str(path)})
+    if json:
+        console.show_json(rows)
+    else:
+        console.show_table("pipelines", ("name", "title"), [(r["name"], r["title"]) for r in rows])
+
+
+def show_pipeline(name: NameArgument, workspace: WorkspaceOption = HERE) -> None:
+    """Print a pipeline."""
+    path = shipped.find("pipelines", name, workspace.pipelines)
+    console.show(f"# {path}\n{path.read_text(encoding='utf-8').rstrip()}")
+
+
+def copy_pipeline(
+    name: NameArgument,
+    to: Annotated[str | None, typer.Option(help="Name of the copy.")] = None,
+    workspace: WorkspaceOption = HERE,
+) -> None:
+    """Copy a pipeline into the workspace, to change it there."""
+    from sumlctl.errors import SumlError
+    from sumlctl.tables import whole_file
+
+    path = shipped.find("pipelines", name, workspace.pipelines)
+    target = workspace.pipelines / f"{to or name}.toml"
+    if target.exists():
+        raise SumlError(
+            target,
+            "file is there already",
+            got="a file",
+            expected="a free name",
+            fix="Choose another name with --to.",
+        )
+    with whole_file(target) as beside:
+        beside.write_bytes(path.read_bytes())
+    console.show(str(target))
+
+
+def doctor(workspace: WorkspaceOption = HERE, json: JsonOption = False) -> None:
+    """What this machine has, and what to do about what is missing."""
+    from sumlctl.workflow.doctor import examine
+
+    findings = list(examine(workspace))
+    if json:
+        console.show_json([asdict(finding) for finding in findings])
+    else:
+        rows = [(f.status, f.what, f.found, f.fix) for f in findings]
+        console.show_table("doctor", ("", "what", "found", "what to do"), rows)
+    if any(finding.status == "missing" for finding in findings):
+        raise typer.Exit(1)

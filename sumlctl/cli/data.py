@@ -1,0 +1,123 @@
+"""`index` and `embed`: from annotations to tables of clips and vectors."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sumlctl import console
+from sumlctl.cli.common import HERE, DeviceOption, JsonOption, WorkspaceOption
+
+_INDEX_COLUMNS = (
+    ("split", "split"),
+    ("viewpoint", "viewpoint"),
+    ("clips", "clips"),
+    ("expected", "expected"),
+    ("difference", "difference"),
+    ("narrations", "narrations"),
+    ("videos", "videos"),
+    ("missing", "videos_missing"),
+    ("unreadable", "videos_unreadable"),
+    ("truncated", "truncated"),
+    ("out of range", "out_of_range"),
+    ("no video", "no_video"),
+)
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(index)
+    app.command()(embed)
+
+
+def index(
+    datasets: Annotated[list[str], typer.Argument(metavar="DATASET...")],
+    annotations: Annotated[Path | None, typer.Option(help="Folder of annotation files.")] = None,
+    videos: Annotated[Path | None, typer.Option(help="Folder of video files.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that probe videos.")] = (
+        os.cpu_count() or 1
+    ),
+    strict: Annotated[bool, typer.Option(help="Fail when anything is missing.")] = False,
+    workspace: WorkspaceOption = HERE,
+    json: JsonOption = False,
+) -> None:
+    """Read annotations, probe videos, write the videos and clips tables."""
+    from sumlctl.datasets import index as indexing
+
+    done = [
+        indexing.index(name, workspace, annotations=annotations, videos=videos, jobs=jobs)
+        for name in datasets
+    ]
+    if json:
+        console.show_json([_plain(asdict(d)) for d in done])
+    for one in () if json else done:
+        _show_index(one)
+    for one in done if strict else ():
+        indexing.check_strict(one)
+
+
+def _show_index(done: Any) -> None:
+    header = [title for title, _ in _INDEX_COLUMNS]
+    rows = [[split[key] for _, key in _INDEX_COLUMNS] for split in done.splits]
+    console.show_table(done.dataset, header, rows)
+    for text in done.notes:
+        console.note(f"{done.dataset}: {text}")
+    for video, reason in done.unreadable.items():
+        console.warn(f"{done.dataset}: video {video} is unreadable: {reason}")
+    for path in done.written:
+        console.note(f"wrote {path}")
+
+
+def embed(
+    datasets: Annotated[list[str] | None, typer.Argument(metavar="[DATASET...]")] = None,
+    encoder: Annotated[str | None, typer.Option(help="Model name or folder.")] = None,
+    device: DeviceOption = "auto",
+    batch_size: Annotated[int, typer.Option(min=1, help="Narrations per batch.")] = 64,
+    workspace: WorkspaceOption = HERE,
+    json: JsonOption = False,
+) -> None:
+    """Encode every distinct narration with Sentence-BERT, once."""
+    from sumlctl.narrations import choose
+    from sumlctl.narrations import embed as embedding
+
+    names = datasets or _every_indexed(workspace)
+    choice = choose.choose(encoder)
+    results = embedding.embed(names, workspace, choice, device=device, batch_size=batch_size)
+    done = [_plain(asdict(one)) for one in results]
+    if json:
+        console.show_json(done)
+        return
+    header = ("dataset", "encoder", "narrations", "encoded", "empty", "cut", "non_latin")
+    rows = [[one[key] for key in header] for one in done]
+    console.show_table("narrations", [h.replace("_", " ") for h in header], rows)
+    for one in done:
+        console.note(
+            f"wrote {one['written']}" if one["encoded"] else f"{one['written']} is up to date"
+        )
+
+
+def _every_indexed(workspace: Any) -> list[str]:
+    from sumlctl.errors import SumlError
+
+    names = workspace.indexed()
+    if not names:
+        raise SumlError(
+            workspace.manifests,
+            "nothing is indexed",
+            got="no clips table",
+            expected="at least one dataset",
+            fix="Run `sumlctl index DATASET` first.",
+        )
+    console.note(f"embedding every indexed dataset: {', '.join(names)}")
+    return names
+
+
+def _plain(record: dict[str, Any]) -> dict[str, Any]:
+    """A record with paths as text, ready for JSON."""
+    return {
+        key: str(v) if isinstance(v, Path) else [str(p) for p in v] if key == "written" else v
+        for key, v in record.items()
+    }

@@ -1,0 +1,211 @@
+"""`mine-pairs`, `histogram` and `pairs`: making pseudo-pairs and looking at them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sumlctl import console
+from sumlctl.cli.common import HERE, DeviceOption, JsonOption, WorkspaceOption
+
+FpvOption = Annotated[str | None, typer.Option("--fpv", help="First-person dataset.")]
+PoolOption = Annotated[str | None, typer.Option("--tpv", help="Third-person pool, A or A+B.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(mine_pairs)
+    app.command()(histogram)
+    group = typer.Typer(help="Look at pseudo-pairs.", no_args_is_help=True)
+    group.command("show")(show)
+    group.command("list")(list_pairs)
+    app.add_typer(group, name="pairs")
+
+
+def mine_pairs(
+    fpv: Annotated[str, typer.Option(help="Dataset whose first-person clips are paired.")],
+    tpv: Annotated[list[str], typer.Option(help="Dataset of the third-person pool; repeatable.")],
+    split: Annotated[str, typer.Option(help="Split of both sides.")] = "train",
+    top_k: Annotated[int, typer.Option(min=1, help="Narrations per first-person clip.")] = 1,
+    min_similarity: Annotated[float | None, typer.Option(help="Drop pairs below.")] = None,
+    assign: Annotated[
+        str, typer.Option(help="Clip that stands for a narration: first or spread.")
+    ] = "first",
+    index: Annotated[str, typer.Option(help="exact.")] = "exact",
+    seed: Annotated[int, typer.Option(help="For --assign spread.")] = 0,
+    encoder: Annotated[str | None, typer.Option(help="Whose narration vectors to use.")] = None,
+    device: DeviceOption = "auto",
+    workspace: WorkspaceOption = HERE,
+    json: JsonOption = False,
+) -> None:
+    """Find for every first-person clip the most similar third-person clip."""
+    from sumlctl.mining import pairs, pool, similarity
+
+    for name in (fpv, *tpv):
+        pool.check_dataset(workspace, name)
+    settings = pairs.Settings(split, top_k, min_similarity, assign, index, seed)
+    mined = pairs.mine(fpv, tpv, workspace, settings, encoder=encoder, device=device)
+    for side in (mined.fpv, mined.tpv):
+        pairs.say_left_out(side)
+    summary = pairs.summary(mined)
+    summary["histogram"] = asdict(similarity.distribution(mined.written, workspace))
+    summary["written"] = str(mined.written)
+    if json:
+        console.show_json(summary)
+        return
+    _show_summary(f"{fpv} → {'+'.join(tpv)}", summary)
+    _show_bars([similarity.distribution(mined.written, workspace)])
+    console.note(f"wrote {mined.written}")
+
+
+def _show_summary(title: str, s: dict[str, Any]) -> None:
+    proof, q, same, reused = s["certified"], s["similarity"], s["same"], s["most_reused"]
+    used = s["tpv_clips_used"]
+    rows = [
+        ("first-person clips", f"{s['fpv_clips']:,} ({s['fpv_narrations']:,} narrations)"),
+        ("third-person clips", f"{s['tpv_clips']:,} ({s['tpv_narrations']:,} narrations)"),
+        (
+            "certified exact",
+            f"{proof['share']:.1%} of narrations ({proof['at_once']:.1%} at once)",
+        ),
+        (
+            "similarity",
+            f"min {q['min']:.3f}, quartiles {q['q1']:.3f} {q['median']:.3f} {q['q3']:.3f}, "
+            f"max {q['max']:.3f}",
+        ),
+        ("first-person clips without a pair", f"{s['fpv_clips_without_pair']:,}"),
+        ("third-person clips used", f"{used:,}, never used {s['tpv_clips_unused']:,}"),
+    ]
+    if reused:
+        share = f"{reused['pairs']:,} pairs ({reused['share']:.1%})"
+        rows.append(("most reused", f"{reused['tpv_clip_id']}: {share}"))
+    if s["labelled_pairs"]:
+        agree = ", ".join(f"{key} {value:.1%}" for key, value in same.items())
+        rows.append(("same label", f"{agree} (of {s['labelled_pairs']:,} labelled pairs)"))
+    console.show_table(title, ("", ""), rows)
+
+
+def _show_bars(distributions: list[Any]) -> None:
+    from sumlctl.mining.similarity import range_names
+
+    first = distributions[0]
+    counted = "action classes" if first.by == "class" else "clips"
+    header = ["pairs", counted, "mean", *range_names(first.edges), "without pair"]
+    rows = [
+        [d.label, d.n, d.mean, *(f"{s:6.1%} {'█' * round(10 * s)}" for s in d.shares), d.without]
+        for d in distributions
+    ]
+    console.show_table(f"share of {counted} per range of similarity (Fig. 2)", header, rows)
+
+
+def histogram(
+    fpv: Annotated[list[str] | None, typer.Option(help="First-person dataset; repeatable.")] = None,
+    tpv: Annotated[
+        list[str] | None, typer.Option(help="Third-person pool, A or A+B; repeatable.")
+    ] = None,
+    by: Annotated[str, typer.Option(help="class or clip.")] = "class",
+    class_stat: Annotated[str, typer.Option(help="mean or max over a class's clips.")] = "mean",
+    out: Annotated[Path | None, typer.Option(help="Picture: .png, .svg or .pdf.")] = None,
+    workspace: WorkspaceOption = HERE,
+    json: JsonOption = False,
+) -> None:
+    """Fig. 2: how similar the best third-person matches are."""
+    from sumlctl.mining import similarity
+
+    for option, value, known in (
+        ("--by", by, ("class", "clip")),
+        ("--class-stat", class_stat, ("mean", "max")),
+    ):
+        if value not in known:
+            raise typer.BadParameter(f"{option} takes {' or '.join(known)}, got {value}")
+    chosen = similarity.tables_of(workspace, fpv or [], tpv or [])
+    found = [similarity.distribution(p, workspace, by=by, class_stat=class_stat) for p in chosen]
+    if out:
+        from sumlctl.report.figures import similarity_figure
+
+        similarity_figure(found, similarity.range_names(found[0].edges), out)
+    if json:
+        console.show_json([asdict(d) for d in found])
+    else:
+        _show_bars(found)
+        levels = [i / 10 for i in range(3, 10)]
+        rows = [[d.label, *(f"{dict(d.coverage)[s]:.1%}" for s in levels)] for d in found]
+        header = ["pairs", *(f"≥ {s:g}" for s in levels)]
+        console.show_table("share of clips at or above a similarity", header, rows)
+    if out:
+        console.note(f"wrote {out}")
+
+
+def _table(workspace: Any, fpv: str | None, tpv: str | None) -> Path:
+    """The pairs table meant; when several fit, the first by name, and says so."""
+    from sumlctl.mining.similarity import tables_of
+
+    chosen = tables_of(workspace, [fpv] if fpv else [], [tpv] if tpv else [])
+    if len(chosen) > 1:
+        others = ", ".join(path.stem for path in chosen[1:])
+        console.note(f"looking at {chosen[0].stem}; also there: {others} (--fpv, --tpv)")
+    return chosen[0]
+
+
+def show(
+    clip_id: Annotated[str, typer.Argument(metavar="CLIP_ID")],
+    fpv: FpvOption = None,
+    tpv: PoolOption = None,
+    workspace: WorkspaceOption = HERE,
+    json: JsonOption = False,
+) -> None:
+    """Explain one pair: the winner, the next five, the margin."""
+    from sumlctl.mining import explain
+
+    table = _table(workspace, fpv or clip_id.split("/")[0], tpv)
+    found = explain.show(table, clip_id, workspace)
+    if json:
+        console.show_json(found)
+        return
+    console.show(f"{clip_id}: {found['fpv_narration']}")
+    alike = found["fpv_clips_with_this_narration"]
+    console.show(f"{alike:,} first-person clips say so; encoder {found['encoder']}")
+    for pair in found["pairs"]:
+        agree = f"same verb {_word(pair['shared_verb'])}, same noun {_word(pair['shared_noun'])}"
+        said = f"{pair['tpv_narration']} ({pair['similarity']:.3f}; {agree})"
+        console.show(f"rank {pair['rank']}: {pair['tpv_clip_id']}: {said}")
+    ranked = [found["winner"], *found["next"]]
+    rows = [[i, r["similarity"], r["clips"], r["narration"]] for i, r in enumerate(ranked)]
+    console.show_table("nearest narrations", ("rank", "similarity", "clips", "narration"), rows)
+    if found["margin"] is not None:
+        console.show(f"margin {found['margin']:.4f}")
+
+
+def _word(value: bool | None) -> str:
+    return {True: "yes", False: "no", None: "not labelled"}[value]
+
+
+def list_pairs(
+    fpv: FpvOption = None,
+    tpv: PoolOption = None,
+    sort: Annotated[str, typer.Option(help="similarity, -similarity or clip.")] = "similarity",
+    contains: Annotated[str, typer.Option(help="Text in either narration.")] = "",
+    low: Annotated[float, typer.Option("--min", help="Least similarity.")] = -1.0,
+    high: Annotated[float, typer.Option("--max", help="Greatest similarity.")] = 1.0,
+    verb: Annotated[bool | None, typer.Option("--same-verb/--other-verb")] = None,
+    noun: Annotated[bool | None, typer.Option("--same-noun/--other-noun")] = None,
+    limit: Annotated[int, typer.Option(min=0, help="Rows shown; 0 for all.")] = 20,
+    workspace: WorkspaceOption = HERE,
+    json: JsonOption = False,
+) -> None:
+    """List pairs, sorted and filtered."""
+    from sumlctl.mining import explain
+
+    table = _table(workspace, fpv, tpv)
+    rows, total = explain.listing(
+        table, sort=sort, contains=contains, low=low, high=high, verb=verb, noun=noun, limit=limit
+    )
+    if json:
+        console.show_json(rows.to_dicts())
+        return
+    header = ("similarity", "fpv_narration", "tpv_narration", "shared_verb", "shared_noun")
+    columns = ["fpv_clip_id", *header, "tpv_clip_id"]
+    names = [c.replace("_", " ") for c in columns]
+    console.show_table(f"{table.stem}: {total:,} pairs", names, rows.select(columns).rows())

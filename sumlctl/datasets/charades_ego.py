@@ -1,0 +1,149 @@
+"""Charades-Ego annotations, v0 and v1: a row is a video, each of its actions is a clip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from sumlctl.card import Card
+from sumlctl.datasets import annotations as an
+from sumlctl.errors import SumlError
+
+_ACTION = r"^(c\d{3}) (\d+(?:\.\d+)?) (\d+(?:\.\d+)?)$"
+
+# File name -> (split, viewpoint); None as viewpoint: the row tells (`egocentric`), or it is v0.
+_V0 = {
+    "CharadesEgo_v0_train.csv": ("train", "tpv"),
+    "CharadesEgo_v0_test.csv": ("test", "tpv"),
+    "CharadesEgo_v0_egocentric_test.csv": ("test", "fpv"),
+}
+_V1 = {
+    "CharadesEgo_v1_train_only1st.csv": ("train", "fpv"),
+    "CharadesEgo_v1_train_only3rd.csv": ("train", "tpv"),
+    "CharadesEgo_v1_test_only1st.csv": ("test", "fpv"),
+    "CharadesEgo_v1_test_only3rd.csv": ("test", "tpv"),
+}
+_V1_MIXED = {"CharadesEgo_v1_train.csv": "train", "CharadesEgo_v1_test.csv": "test"}
+
+
+def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
+    """Reads the release that is in the folder; v1 wins where both are.
+
+    v0: a train row describes the third-person video; its first-person twin `<id>EGO` was acted
+    from the same script and has no times of its own, so the twin's clips carry the times of the
+    third-person video. v1: every video has its own row.
+
+    Card options:
+        classes: class list, `c000 Name` per line.
+        mapping: class, object and verb ids per line, such as `c000 o009 v008`.
+    """
+    an.check_options(card, {"classes", "mapping"})
+    classes = an.annotation_file(annotations, str(an.option(card, "classes", str)), card)
+    mapping = an.annotation_file(annotations, str(an.option(card, "mapping", str)), card)
+    release, frames, files, notes = _release(card, annotations)
+    rows = pl.concat(frames).join(
+        _classes(classes, mapping), on="action", how="left", maintain_order="left"
+    )
+    expected = f"a class of {classes.name}"
+    an.refuse(rows, pl.col("narration").is_null(), "unknown action", "action", expected)
+    number = pl.int_range(pl.len()).over("video_id").cast(pl.String)
+    rows = rows.with_columns(native_id=pl.col("video_id") + "_" + number).select(*an.COLUMNS)
+    return an.Annotations(rows, (*files, classes, mapping), release, notes)
+
+
+def _release(
+    card: Card, annotations: Path
+) -> tuple[str, list[pl.DataFrame], list[Path], tuple[str, ...]]:
+    def present(names: dict[str, object]) -> list[Path]:
+        return [annotations / name for name in names if (annotations / name).is_file()]
+
+    if separate := present(dict(_V1)):
+        return "v1", [_instances(p, *_V1[p.name]) for p in separate], separate, ()
+    if mixed := present(dict(_V1_MIXED)):
+        return "v1", [_instances(p, _V1_MIXED[p.name], None) for p in mixed], mixed, ()
+    old = present(dict(_V0))
+    if not old:
+        raise SumlError(
+            annotations,
+            "no annotation file of Charades-Ego",
+            got="none",
+            expected=f"{next(iter(_V1))} or {next(iter(_V0))}",
+            fix=f"Get them from {card.homepage} or point --annotations at their folder.",
+        )
+    frames = [_instances(p, *_V0[p.name]) for p in old]
+    notes = []
+    if old[0].name == "CharadesEgo_v0_train.csv":
+        frames.insert(1, _twins(frames[0]))
+        notes.append(
+            f"{frames[1].height:,} first-person training clips carry the times of their "
+            "third-person twins: release v0 has none of their own"
+        )
+    dropped = sum(len(f.filter(pl.col("stop_s") <= pl.col("start_s"))) for f in frames)
+    if dropped:
+        notes.append(f"{dropped:,} action instances that end before they start are left out")
+    kept = [f.filter(pl.col("stop_s") > pl.col("start_s")) for f in frames]
+    return "v0", kept, old, tuple(notes)
+
+
+def _twins(third_person: pl.DataFrame) -> pl.DataFrame:
+    return third_person.with_columns(viewpoint=pl.lit("fpv"), video_id=pl.col("video_id") + "EGO")
+
+
+def _instances(path: Path, split: str, viewpoint: str | None) -> pl.DataFrame:
+    """One row per `c092 11.90 21.20` of the actions column."""
+    frame = an.read_table(path)
+    an.require_columns(frame, ("id", "subject", "actions"), path)
+    if viewpoint is None:
+        an.require_columns(frame, ("egocentric",), path)
+        first = pl.col("egocentric").str.to_lowercase() == "yes"
+        side = pl.when(first).then(pl.lit("fpv")).otherwise(pl.lit("tpv"))
+    else:
+        side = pl.lit(viewpoint)
+    actions = frame.select(
+        viewpoint=side,
+        split=pl.lit(split),
+        video_id="id",
+        participant=pl.col("subject").fill_null(""),
+        instance=pl.col("actions").str.split(";"),
+        source="source",
+    )
+    actions = actions.explode("instance").filter(pl.col("instance").str.strip_chars() != "")
+    parts = pl.col("instance").str.strip_chars().str.extract_groups(_ACTION).struct
+    actions = actions.with_columns(
+        action=parts.field("1"),
+        start_s=parts.field("2").cast(pl.Float64),
+        stop_s=parts.field("3").cast(pl.Float64),
+    )
+    bad = pl.col("action").is_null()
+    an.refuse(actions, bad, "bad timestamp or action", "instance", "such as c092 11.90 21.20")
+    return actions.drop("instance")
+
+
+def _classes(classes: Path, mapping: Path) -> pl.DataFrame:
+    """Class -> narration, action id, noun id and verb id."""
+    names = [line.split(" ", 1) for line in _lines(classes, 2)]
+    roles = [line.split() for line in _lines(mapping, 3)]
+    named = pl.DataFrame(names, schema=["action", "narration"], orient="row")
+    mapped = pl.DataFrame(roles, schema=["action", "noun", "verb"], orient="row")
+
+    def ids(column: str) -> pl.Expr:
+        return pl.concat_list(pl.col(column).str.slice(1).cast(pl.Int32, strict=False))
+
+    return named.join(mapped, on="action", how="left", maintain_order="left").select(
+        "action", "narration", verbs=ids("verb"), nouns=ids("noun"), actions=ids("action")
+    )
+
+
+def _lines(path: Path, words: int) -> list[str]:
+    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    for number, line in enumerate(lines, 1):
+        if line and len(line.split()) < words:
+            raise SumlError(
+                f"{path.name} line {number}",
+                "too few words",
+                got=repr(line),
+                expected=f"at least {words}",
+                fix="Check that the download is complete.",
+            )
+    return [line for line in lines if line]

@@ -1,0 +1,73 @@
+"""EPIC-KITCHENS annotations, both releases: one CSV row is one narrated action segment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from sumlctl.card import Card
+from sumlctl.datasets import annotations as an
+
+_WANTED = (
+    "participant_id",
+    "video_id",
+    "narration",
+    "start_timestamp",
+    "stop_timestamp",
+    "verb_class",
+    "noun_class",
+    "all_noun_classes",
+)
+
+
+def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
+    """Reads the published CSV files.
+
+    Times come from the timestamps: the frame numbers count JPEG extractions at 60 or 50 fps
+    and are no indices into the MP4. The first noun is the main one (`noun_class`), as in the
+    challenge; further nouns of `all_noun_classes` follow it.
+
+    Card options:
+        files: split -> CSV file.
+        validation_videos: videos that go to split `val` whatever their file's split (EK55).
+    """
+    an.check_options(card, {"files", "validation_videos"})
+    files: Any = an.option(card, "files", dict)
+    held_out: Any = an.option(card, "validation_videos", list, [])
+    paths = {split: an.annotation_file(annotations, name, card) for split, name in files.items()}
+    frames = [_segments(path, split) for split, path in paths.items()]
+    rows = pl.concat(frames).with_columns(
+        split=pl.when(pl.col("video_id").is_in(held_out))
+        .then(pl.lit("val"))
+        .otherwise(pl.col("split"))
+    )
+    return an.Annotations(rows, tuple(paths.values()))
+
+
+def _segments(path: Path, split: str) -> pl.DataFrame:
+    frame = an.read_table(path)
+    key = "narration_id" if "narration_id" in frame.columns else "uid"
+    an.require_columns(frame, (key, *_WANTED), path)
+    for column in ("start_timestamp", "stop_timestamp"):
+        frame = an.seconds(frame, column)
+    main, every = an.id_list("noun_class"), an.id_list("all_noun_classes")
+    rows = frame.select(
+        pl.col(key).alias("native_id"),
+        viewpoint=pl.lit("fpv"),
+        split=pl.lit(split),
+        video_id="video_id",
+        participant="participant_id",
+        start_s="start_timestamp",
+        stop_s="stop_timestamp",
+        narration="narration",
+        verbs=an.id_list("verb_class"),
+        nouns=pl.concat_list(main, every).list.unique(maintain_order=True),
+        actions=an.no_ids(),
+        source="source",
+    )
+    for column, kind in (("verb_class", "verbs"), ("noun_class", "nouns")):
+        shown = rows.with_columns(frame.get_column(column).alias("_cell"))
+        an.refuse(shown, pl.col(kind).list.len() == 0, f"no {column}", "_cell", "a class id")
+    return rows

@@ -1,0 +1,198 @@
+"""`sumlctl index`: annotation files and video files become the videos and clips tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from sumlctl import card as cards
+from sumlctl import components, tables
+from sumlctl.datasets import annotations as an
+from sumlctl.datasets import vocabulary
+from sumlctl.datasets.clean import clean_column
+from sumlctl.datasets.survey import survey
+from sumlctl.errors import SumlError
+from sumlctl.workspace import Workspace
+
+# Annotations round to hundredths of a second and may name the frame after the last.
+_ROUNDING_S = 0.01
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """What `index` did for one dataset.
+
+    Args:
+        dataset: its name.
+        splits: one record per split and viewpoint, see `_summarise`.
+        unreadable: video id -> reason.
+        notes: what the reader had to say.
+        written: the tables written.
+    """
+
+    dataset: str
+    splits: list[dict[str, Any]]
+    unreadable: dict[str, str]
+    notes: tuple[str, ...]
+    written: tuple[Path, ...]
+
+
+def index(
+    dataset: str,
+    workspace: Workspace,
+    *,
+    annotations: Path | None = None,
+    videos: Path | None = None,
+    jobs: int = 1,
+) -> Indexed:
+    """Reads a dataset's annotations, probes its videos, writes both tables.
+
+    Works without any video: they are then `missing` and their clips `no_video`.
+
+    Args:
+        dataset: the name of its card.
+        annotations: folder of annotation files; default as the workspace has it.
+        videos: folder of video files; default as the workspace has it.
+        jobs: processes that probe.
+
+    Raises:
+        SumlError: any fault in the card or the annotations.
+    """
+    card = cards.load(dataset, workspace)
+    annotations = annotations or workspace.data(dataset, "annotations")
+    videos = videos or workspace.data(dataset, "videos")
+    told = components.load("readers", card.reader, card.path)(card, annotations, videos)
+    words, class_lists = vocabulary.load(card, annotations)
+    an.check(told.rows, {kind: len(classes) for kind, classes in words.items()})
+    _check_viewpoints(card, told.rows)
+
+    found = survey(card, told.rows, videos, workspace.table(dataset, "videos"), jobs)
+    clips = _clips(card, told.rows, found)
+    inputs = {
+        path.relative_to(annotations).as_posix(): tables.digest(path)
+        for path in dict.fromkeys([*told.files, *class_lists])
+    }
+    inputs[f"manifests/{card.path.name}"] = tables.digest(card.path)
+    config = {"reader": card.reader, "release": told.release, **card.options}
+    written = (workspace.table(dataset, "videos"), workspace.table(dataset, "clips"))
+    root = {"videos_root": workspace.relative_or_absolute(videos)}
+    tables.write(found.to_arrow(), written[0], "videos", inputs=inputs, config=config, extra=root)
+    extra = {"vocabulary": words, **root}
+    tables.write(clips.to_arrow(), written[1], "clips", inputs=inputs, config=config, extra=extra)
+    bad = found.filter(pl.col("status") == "unreadable")
+    return Indexed(
+        dataset,
+        _summarise(clips, found, _expected(card, told.release)),
+        dict(bad.select("video_id", "error").iter_rows()),
+        told.notes,
+        written,
+    )
+
+
+def _check_viewpoints(card: cards.Card, rows: pl.DataFrame) -> None:
+    bad = ~pl.col("viewpoint").is_in(list(card.viewpoints))
+    an.refuse(rows, bad, "viewpoint that the card does not have", "viewpoint", str(card.viewpoints))
+
+
+def _clips(card: cards.Card, rows: pl.DataFrame, videos: pl.DataFrame) -> pl.DataFrame:
+    """The clips table: every annotated segment checked against its probed video."""
+    known = videos.select("video_id", "duration_s", "fps", video_status="status")
+    slack = pl.max_horizontal(1 / pl.col("fps"), pl.lit(0.0)) + _ROUNDING_S
+    late = pl.col("duration_s") + slack
+    status = (
+        pl.when(pl.col("video_status") != "ok")
+        .then(pl.lit("no_video"))
+        .when(pl.col("start_s") >= pl.col("duration_s"))
+        .then(pl.lit("out_of_range"))
+        .when(pl.col("stop_s") > late)
+        .then(pl.lit("truncated"))
+        .otherwise(pl.lit("ok"))
+    )
+    return rows.join(known, on="video_id", how="left", maintain_order="left").select(
+        clip_id=pl.lit(f"{card.name}/") + pl.col("native_id"),
+        dataset=pl.lit(card.name),
+        viewpoint="viewpoint",
+        split="split",
+        video_id="video_id",
+        participant="participant",
+        start_s="start_s",
+        stop_s="stop_s",
+        narration=clean_column(rows.get_column("narration")),
+        verbs="verbs",
+        nouns="nouns",
+        actions="actions",
+        status=status,
+    )
+
+
+def _expected(card: cards.Card, release: str) -> Mapping[str, Mapping[str, int]]:
+    """split -> viewpoint -> rows; a card tells releases apart as `v0.train`."""
+    prefix = f"{release}." if release else ""
+    named = {s.removeprefix(prefix): n for s, n in card.expected.items() if s.startswith(prefix)}
+    return {split: counts for split, counts in named.items() if "." not in split}
+
+
+def _summarise(
+    clips: pl.DataFrame, videos: pl.DataFrame, expected: Mapping[str, Mapping[str, int]]
+) -> list[dict[str, Any]]:
+    """Per split and viewpoint: clips, the card's count and the difference, narrations, status."""
+    status = videos.select("video_id", video_status="status")
+    joined = clips.join(status, on="video_id", how="left")
+    counts = {
+        **{s: (pl.col("status") == s).sum() for s in ("truncated", "out_of_range", "no_video")},
+        "videos": pl.col("video_id").n_unique(),
+        **{
+            f"videos_{s}": pl.col("video_id").filter(pl.col("video_status") == s).n_unique()
+            for s in ("missing", "unreadable")
+        },
+    }
+    grouped = joined.group_by("split", "viewpoint", maintain_order=True).agg(
+        clips=pl.len(), narrations=pl.col("narration").n_unique(), **counts
+    )
+    records = grouped.to_dicts()
+    seen = {(r["split"], r["viewpoint"]) for r in records}
+    for split, wanted in expected.items():
+        for viewpoint in wanted:
+            if viewpoint != "videos" and (split, viewpoint) not in seen:
+                absent = dict.fromkeys(grouped.columns, 0)
+                records.append(absent | {"split": split, "viewpoint": viewpoint})
+    for record in records:
+        wanted = expected.get(record["split"], {})
+        record["expected"] = wanted.get(record["viewpoint"])
+        record["difference"] = _difference(record["clips"], record["expected"])
+        record["videos_difference"] = _difference(record["videos"], wanted.get("videos"))
+    return records
+
+
+def _difference(found: int, expected: int | None) -> int | None:
+    return None if expected is None else found - expected
+
+
+def check_strict(done: Indexed) -> None:
+    """Refuses anything short of complete.
+
+    Raises:
+        SumlError: a count differs from the card, or a clip has no good video.
+    """
+    for record in done.splits:
+        faults = {
+            "rows more or fewer than the card expects": record["difference"] or 0,
+            "videos more or fewer than the card expects": record["videos_difference"] or 0,
+            "videos missing": record["videos_missing"],
+            "videos unreadable": record["videos_unreadable"],
+            "clips truncated": record["truncated"],
+            "clips out of range": record["out_of_range"],
+        }
+        for what, n in faults.items():
+            if n:
+                raise SumlError(
+                    f"{done.dataset} {record['split']} {record['viewpoint']}",
+                    f"not complete: {what}",
+                    got=f"{n:+,}" if "card" in what else f"{n:,}",
+                    expected="0",
+                    fix="Complete the data, or index without --strict.",
+                )

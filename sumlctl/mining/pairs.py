@@ -1,0 +1,234 @@
+"""`sumlctl mine-pairs`: the best third-person clip for every first-person clip (Sec. 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from sumlctl import tables
+from sumlctl.console import note
+from sumlctl.errors import SumlError
+from sumlctl.mining.pool import Narrations, Side
+from sumlctl.mining.search import Certified, certified
+from sumlctl.workspace import Workspace
+
+ASSIGNMENTS = ("first", "spread")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How pairs are chosen.
+
+    Args:
+        split: the split that both sides take their clips from.
+        top_k: narrations per first-person clip.
+        min_similarity: pairs below are dropped.
+        assign: which clip stands for a narration that several have: the `first`, or `spread`.
+        index: `exact`.
+        seed: for `spread`.
+    """
+
+    split: str = "train"
+    top_k: int = 1
+    min_similarity: float | None = None
+    assign: str = "first"
+    index: str = "exact"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Mined:
+    """The pairs and what the search proved.
+
+    Args:
+        pairs: rows of the pairs table, before `min_similarity`.
+        kept: the rows written.
+        fpv: the first-person side.
+        tpv: the third-person side.
+        search: over the distinct narrations.
+        written: the table.
+    """
+
+    pairs: pl.DataFrame
+    kept: pl.DataFrame
+    fpv: Side
+    tpv: Side
+    search: Certified
+    written: Path
+
+
+def mine(
+    fpv: str,
+    tpv: Sequence[str],
+    workspace: Workspace,
+    settings: Settings,
+    *,
+    encoder: str | None = None,
+    device: str = "auto",
+) -> Mined:
+    """Pairs each first-person clip with its most similar third-person clips.
+
+    The search runs over the distinct narrations of both sides; clips are joined to its answers,
+    so clips that say the same get the same partners. Several third-person datasets are one pool.
+
+    Args:
+        fpv: dataset whose first-person clips are paired.
+        tpv: datasets whose third-person clips are the pool.
+        workspace: where their tables are and the pairs table goes.
+        settings: how pairs are chosen.
+        encoder: whose narrations tables to use; may be left out when there is only one.
+        device: `auto`, `cpu` or `cuda`.
+
+    Raises:
+        SumlError: a table is missing, or the tables do not fit each other.
+    """
+    _check(settings, tpv)
+    vectors = Narrations(workspace, [fpv, *tpv], encoder)
+    first = Side.load(workspace, [fpv], "fpv", settings.split)
+    pool = Side.load(workspace, tpv, "tpv", settings.split)
+    search = certified(
+        vectors.of(first.texts), vectors.of(pool.texts), settings.top_k, device, settings.index
+    )
+    pairs = _join(first, pool, search, settings)
+    kept = pairs
+    if settings.min_similarity is not None:
+        kept = pairs.filter(pl.col("similarity") >= settings.min_similarity)
+    path = workspace.pairs(fpv, list(tpv))
+    config = {
+        **vars(settings),
+        "fpv": fpv,
+        "tpv": list(tpv),
+        "encoder": vectors.encoder,
+        "clips_mined": first.clips.height,
+    }
+    sources = [*first.sources, *pool.sources, *vectors.sources]
+    inputs = {workspace.relative(source): tables.digest(source) for source in sources}
+    tables.write(kept.to_arrow(), path, "pairs", inputs=inputs, config=config)
+    return Mined(pairs, kept, first, pool, search, path)
+
+
+def _check(settings: Settings, tpv: Sequence[str]) -> None:
+    faults = [
+        ("--assign", settings.assign in ASSIGNMENTS, settings.assign, " or ".join(ASSIGNMENTS)),
+        ("--top-k", settings.top_k >= 1, settings.top_k, "1 or more"),
+        ("--tpv", len(set(tpv)) == len(tpv) > 0, ", ".join(tpv), "each dataset once"),
+    ]
+    for option, holds, got, expected in faults:
+        if not holds:
+            fix = "Correct the option."
+            raise SumlError(option, "impossible value", got=got, expected=expected, fix=fix)
+
+
+def _join(first: Side, pool: Side, search: Certified, settings: Settings) -> pl.DataFrame:
+    """One row per first-person clip and rank, in the order of the clips table."""
+    n, k = search.row.shape
+    answers = pl.DataFrame(
+        {
+            "narration": np.repeat(np.array(first.texts, object), k).tolist(),
+            "rank": np.tile(np.arange(k, dtype=np.int16), n),
+            "similarity": search.similarity.reshape(-1).astype(np.float32),
+            "tpv_narration": [pool.texts[row] for row in search.row.reshape(-1)],
+        }
+    )
+    rows = first.clips.join(answers, on="narration", how="inner", maintain_order="left_right")
+    turn = _turns(rows, settings)
+    partners = pool.clips.select(
+        tpv_narration="narration",
+        turn=pl.int_range(pl.len()).over("narration"),
+        tpv_clip_id="clip_id",
+        tpv_dataset="dataset",
+        tpv_verb_words="verb_words",
+        tpv_noun_words="noun_words",
+    )
+    rows = rows.with_columns(turn=turn % _clips_per_narration(rows, partners))
+    joined = rows.join(partners, on=["tpv_narration", "turn"], how="left", maintain_order="left")
+    return joined.select(
+        fpv_clip_id="clip_id",
+        tpv_clip_id="tpv_clip_id",
+        rank="rank",
+        similarity="similarity",
+        fpv_narration="narration",
+        tpv_narration="tpv_narration",
+        tpv_dataset="tpv_dataset",
+        shared_verb=_shared("verb_words", "tpv_verb_words"),
+        shared_noun=_shared("noun_words", "tpv_noun_words"),
+    )
+
+
+def _turns(rows: pl.DataFrame, settings: Settings) -> pl.Series:
+    """Which of the clips with the winning narration each pair takes, before wrapping round.
+
+    `spread` counts the pairs that share a winner in a seeded order, so that every clip of the
+    winner is used as often as any other, give or take one.
+    """
+    if settings.assign == "first":
+        return pl.zeros(rows.height, dtype=pl.Int64, eager=True)
+    order = np.random.default_rng(settings.seed).permutation(rows.height)
+    shuffled = rows.select("tpv_narration")[order].select(
+        turn=pl.int_range(pl.len()).over("tpv_narration")
+    )
+    turn = np.empty(rows.height, np.int64)
+    turn[order] = shuffled.get_column("turn").to_numpy()
+    return pl.Series("turn", turn)
+
+
+def _clips_per_narration(rows: pl.DataFrame, partners: pl.DataFrame) -> pl.Series:
+    counts = partners.group_by("tpv_narration").agg(n=pl.len().cast(pl.Int64))
+    joined = rows.join(counts, on="tpv_narration", how="left", maintain_order="left")
+    return joined.get_column("n")
+
+
+def _shared(ours: str, theirs: str) -> pl.Expr:
+    """Whether two label lists have a word in common; null where either is empty."""
+    known = (pl.col(ours).list.len() > 0) & (pl.col(theirs).list.len() > 0)
+    common = pl.col(ours).list.set_intersection(pl.col(theirs)).list.len() > 0
+    return pl.when(known).then(common)
+
+
+def summary(mined: Mined) -> dict[str, Any]:
+    """What `mine-pairs` reports; counts and shares over rank 0, the pseudo-pairs of Sec. 3.1."""
+    best, kept = (p.filter(pl.col("rank") == 0) for p in (mined.pairs, mined.kept))
+    similarity = best.get_column("similarity").cast(pl.Float64)
+    reuse = kept.group_by("tpv_clip_id").len().sort("len", "tpv_clip_id", descending=[True, False])
+    labelled = kept.drop_nulls(["shared_verb", "shared_noun"])
+    verb, noun = labelled.get_column("shared_verb"), labelled.get_column("shared_noun")
+    agree = {"verb": verb, "noun": noun, "both": verb & noun, "neither": ~(verb | noun)}
+    n_pool = mined.tpv.clips.height
+    return {
+        "fpv_clips": mined.fpv.clips.height,
+        "tpv_clips": n_pool,
+        "fpv_narrations": len(mined.fpv.texts),
+        "tpv_narrations": len(mined.tpv.texts),
+        "fpv_clips_without_pair": mined.fpv.clips.height - kept.height,
+        "certified": {
+            "share": 1.0,
+            "at_once": float(mined.search.at_once.mean()),
+            "widened": mined.search.widened,
+        },
+        "similarity": {
+            name: similarity.quantile(q, interpolation="linear")
+            for name, q in (("min", 0.0), ("q1", 0.25), ("median", 0.5), ("q3", 0.75), ("max", 1.0))
+        },
+        "tpv_clips_used": reuse.height,
+        "tpv_clips_unused": n_pool - reuse.height,
+        "most_reused": None
+        if reuse.is_empty()
+        else {
+            "tpv_clip_id": reuse.item(0, "tpv_clip_id"),
+            "pairs": reuse.item(0, "len"),
+            "share": reuse.item(0, "len") / kept.height,
+        },
+        "labelled_pairs": labelled.height,
+        "same": {key: float(s.mean()) if len(s) else None for key, s in agree.items()},
+    }
+
+
+def say_left_out(side: Side) -> None:
+    """Tells which clips a side leaves out and why."""
+    for reason, n in side.left_out.items():
+        note(f"{side.viewpoint} side leaves out {n:,} clips: {reason}")

@@ -1,0 +1,190 @@
+"""The two sides of mining: the clips of a viewpoint and the vectors of their narrations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from sumlctl import tables
+from sumlctl.errors import SumlError, unknown_name
+from sumlctl.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Side:
+    """The clips of one viewpoint that take part in mining.
+
+    Args:
+        viewpoint: `fpv` or `tpv`.
+        clips: clip_id, dataset, narration, verbs, nouns, actions, and `verb_words`, `noun_words`:
+            the words that the vocabulary has for the labels.
+        texts: the distinct narrations in alphabetical order, so that a row number orders as its
+            text does.
+        sources: the tables read.
+        left_out: reason -> number of clips.
+    """
+
+    viewpoint: str
+    clips: pl.DataFrame
+    texts: list[str]
+    sources: list[Path]
+    left_out: dict[str, int]
+
+    @classmethod
+    def load(
+        cls, workspace: Workspace, datasets: Sequence[str], viewpoint: str, split: str
+    ) -> Side:
+        """Clips of a viewpoint and split, from several datasets one after another.
+
+        Clips without a usable video are left out as soon as their dataset has any video at all;
+        with annotations alone, every clip takes part.
+
+        Raises:
+            SumlError: a dataset has no such clips.
+        """
+        sources = [workspace.table(name, "clips") for name in datasets]
+        left_out: dict[str, int] = {}
+        parts = [_clips(source, viewpoint, split, left_out) for source in sources]
+        clips = pl.concat(parts)
+        texts = sorted(clips.get_column("narration").unique().to_list())
+        return cls(viewpoint, clips, texts, sources, left_out)
+
+
+def _clips(source: Path, viewpoint: str, split: str, left_out: dict[str, int]) -> pl.DataFrame:
+    table = tables.read(source, "clips")
+    words = tables.metadata(table, "vocabulary") or {}
+    every = pl.DataFrame(pl.from_arrow(table))
+    clips = every.filter(pl.col("viewpoint") == viewpoint, pl.col("split") == split)
+    if clips.is_empty():
+        there = every.select("viewpoint", "split").unique(maintain_order=True).rows()
+        raise SumlError(
+            source,
+            f"no {viewpoint} clips in split {split}",
+            got=", ".join(f"{v} {s}" for v, s in there) or "no clips",
+            expected=f"{viewpoint} {split}",
+            fix="Choose another dataset or --split.",
+        )
+    usable = pl.col("status").is_in(["ok", "truncated"])
+    if clips.select(usable.any()).item():
+        _leave_out(left_out, "no usable video", clips.filter(~usable))
+        clips = clips.filter(usable)
+    _leave_out(left_out, "no narration", clips.filter(pl.col("narration") == ""))
+    clips = clips.filter(pl.col("narration") != "")
+    return clips.select(
+        "clip_id",
+        "dataset",
+        "narration",
+        "verbs",
+        "nouns",
+        "actions",
+        verb_words=_words(clips, "verbs", words),
+        noun_words=_words(clips, "nouns", words),
+    )
+
+
+def _leave_out(left_out: dict[str, int], reason: str, clips: pl.DataFrame) -> None:
+    if clips.height:
+        left_out[reason] = left_out.get(reason, 0) + clips.height
+
+
+def _words(clips: pl.DataFrame, kind: str, vocabulary: dict[str, list[list[str]]]) -> pl.Series:
+    """The words of each clip's classes, one list per clip."""
+    classes = pl.DataFrame(
+        {"id": range(len(vocabulary.get(kind, []))), "words": vocabulary.get(kind, [])},
+        schema={"id": pl.Int32, "words": pl.List(pl.String)},
+    )
+    ids = clips.select(row=pl.int_range(pl.len()), id=kind).explode("id", empty_as_null=True)
+    words = (
+        ids.join(classes, on="id", how="left", maintain_order="left")
+        .explode("words", empty_as_null=True)
+        .group_by("row", maintain_order=True)
+        .agg(pl.col("words").drop_nulls().unique(maintain_order=True))
+    )
+    return words.get_column("words")
+
+
+class Narrations:
+    """The vectors of several datasets' narrations, all made by the same encoder.
+
+    Args:
+        workspace: where the narrations tables are.
+        datasets: whose.
+        encoder: name of the encoder; None when the datasets have only one in common.
+
+    Raises:
+        SumlError: no encoder in common, several, or tables made by different weights.
+    """
+
+    def __init__(self, workspace: Workspace, datasets: Sequence[str], encoder: str | None) -> None:
+        name = encoder or _only_common(workspace, datasets)
+        self.sources = [workspace.narrations(dataset, name) for dataset in datasets]
+        self.encoder: dict[str, Any] = {}
+        parts = []
+        self._row: dict[str, int] = {}
+        for source in self.sources:
+            table = tables.read(source, "narrations")
+            self._same_encoder(source, tables.metadata(table, "encoder"))
+            texts = table.column("text").to_pylist()
+            new = [i for i, text in enumerate(texts) if text not in self._row]
+            self._row |= {texts[i]: len(self._row) + n for n, i in enumerate(new)}
+            parts.append(tables.vectors(table)[new])
+        self._vectors = np.concatenate(parts)
+
+    def _same_encoder(self, source: Path, made_by: dict[str, Any]) -> None:
+        self.encoder = self.encoder or made_by
+        if made_by != self.encoder:
+            raise SumlError(
+                source,
+                "narrations were embedded by another encoder",
+                got=f"{made_by['name']} {made_by['weights_sha256'][:12]}",
+                expected=f"{self.encoder['name']} {self.encoder['weights_sha256'][:12]}",
+                fix="Run `sumlctl embed` for all the datasets with one --encoder.",
+            )
+
+    def of(self, texts: Sequence[str]) -> np.ndarray:
+        """Unit vectors [n, d] of narrations.
+
+        Raises:
+            SumlError: one has none, because the clips were indexed anew since.
+        """
+        missing = [text for text in texts if text not in self._row]
+        if missing:
+            raise SumlError(
+                self.sources[0].parent.parent,
+                f"{len(missing):,} narrations have no vector",
+                got=repr(missing[0]),
+                expected="a vector for every narration of the clips tables",
+                fix="Run `sumlctl embed` again.",
+            )
+        return self._vectors[[self._row[text] for text in texts]]
+
+
+def _only_common(workspace: Workspace, datasets: Sequence[str]) -> str:
+    per_dataset = {name: workspace.encoders(name) for name in datasets}
+    common = set.intersection(*(set(names) for names in per_dataset.values()))
+    if len(common) == 1:
+        return common.pop()
+    found = "; ".join(f"{name}: {', '.join(e) or 'none'}" for name, e in per_dataset.items())
+    if not common:
+        fix = f"Run `sumlctl embed {' '.join(dict.fromkeys(datasets))}` with one --encoder."
+    else:
+        fix = f"Choose one with --encoder: {', '.join(sorted(common))}."
+    raise SumlError(
+        workspace.manifests,
+        "which encoder is meant",
+        got=found,
+        expected="one encoder that all the datasets share",
+        fix=fix,
+    )
+
+
+def check_dataset(workspace: Workspace, name: str) -> None:
+    """Refuses a dataset that is not indexed, with the nearest names that are."""
+    indexed = workspace.indexed()
+    if name not in indexed:
+        raise unknown_name("command line", "indexed dataset", name, indexed)
