@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from sumlctl import tables
@@ -91,16 +92,15 @@ def distribution(
     else:
         counted = joined.select(similarity)
     values = counted.get_column("similarity")
-    inner = list(edges[1:-1])
-    ranges = values.cut(inner, left_closed=True).to_physical().cast(pl.Int64)
-    shares = [(ranges == i).sum() / len(values) for i in range(len(edges) - 1)]
+    limits = [-np.inf, *edges[1:-1], np.inf]  # left-closed; the last range takes its upper limit
+    shares = np.histogram(values.to_numpy(), bins=limits)[0] / len(values)
     return Distribution(
         fpv=config["fpv"],
         tpv="+".join(config["tpv"]),
         by=by,
         n=len(values),
         without=config["clips_mined"] - pairs.height,
-        shares=shares,
+        shares=shares.tolist(),
         mean=float(values.mean()),  # type: ignore[arg-type]
         coverage=_coverage(joined.get_column("similarity").cast(pl.Float64)),
         edges=tuple(edges),

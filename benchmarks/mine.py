@@ -1,0 +1,91 @@
+"""The search of `mine-pairs`, certificate included, against `util.semantic_search`; its growth.
+
+EK55 -> Charades-Ego: `semantic_search` compares every segment with every third-person clip, as
+its documentation suggests; ours compares distinct narrations and joins the clips. A second
+comparison gives `semantic_search` the distinct narrations too.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from functools import partial
+
+import numpy as np
+import torch
+
+from benchmarks.common import report, seconds, shared_data
+from sumlctl.datasets.index import index
+from sumlctl.mining.pairs import Settings, mine
+from sumlctl.mining.pool import Narrations, Side
+from sumlctl.mining.search import certified
+from sumlctl.narrations import choose
+from sumlctl.narrations.embed import embed
+from sumlctl.workspace import Workspace
+
+
+def main() -> None:
+    report("mine", "EK55 -> Charades-Ego, top-1 (ratio: times faster)", _real())
+    report("mine_growth", "distinct narrations a side, top-1, d = 384", _growth())
+
+
+def _real() -> list[dict[str, object]]:
+    from sentence_transformers.util import semantic_search
+
+    names = ("ek55", "charades-ego")
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = Workspace(folder)
+        for name in names:
+            index(name, workspace, annotations=shared_data() / "annotations" / name)
+        list(embed(names, workspace, choose.choose(choose.PACKAGED)))
+        first = Side.load(workspace, ["ek55"], "fpv", "train")
+        pool = Side.load(workspace, ["charades-ego"], "tpv", "train")
+        vectors = Narrations(workspace, names, None)
+        whole = seconds(lambda: mine("ek55", ["charades-ego"], workspace, Settings()))
+    queries, base = vectors.of(first.texts), vectors.of(pool.texts)
+    segments = torch.from_numpy(vectors.of(first.clips.get_column("narration").to_list()))
+    clips = torch.from_numpy(vectors.of(pool.clips.get_column("narration").to_list()))
+
+    def search() -> None:
+        found = certified(queries, base, 1, "cpu")
+        assert found.row.shape == (len(first.texts), 1)
+
+    ours = seconds(search, 5)
+    theirs = seconds(lambda: semantic_search(segments, clips, top_k=1), 1)
+    distinct = torch.from_numpy(queries), torch.from_numpy(base)
+    fair = seconds(lambda: semantic_search(*distinct, top_k=1), 5)
+    sizes = f"{len(segments):,} x {len(clips):,}"
+    small = f"{len(queries):,} x {len(base):,}"
+    return [
+        {"what": f"semantic_search, segments {sizes}", "seconds": theirs, "ratio": 1.0},
+        {"what": f"semantic_search, distinct {small}", "seconds": fair, "ratio": theirs / fair},
+        {"what": f"certified search, distinct {small}", "seconds": ours, "ratio": theirs / ours},
+        {"what": "whole of mine-pairs, tables included", "seconds": whole, "ratio": theirs / whole},
+    ]
+
+
+def _growth() -> list[dict[str, object]]:
+    import faiss
+
+    rows = []
+    for n in (1_000, 10_000, 100_000):
+        rng = np.random.default_rng(n)
+        queries, base = (rng.standard_normal((n, 384), np.float32) for _ in range(2))
+        queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+        base /= np.linalg.norm(base, axis=1, keepdims=True)
+        flat = faiss.IndexFlatIP(384)
+        flat.add(base)
+        repeats = 3 if n < 100_000 else 1
+        plain = seconds(partial(flat.search, queries, 1), repeats)
+        start = certified(queries, base, 1, "cpu")
+        ours = seconds(partial(certified, queries, base, 1, "cpu"), repeats)
+        rows.append(
+            {
+                "narrations a side": n,
+                "plain faiss (s)": plain,
+                "certified (s)": ours,
+                "ratio": ours / plain,
+                "certified at once": float(start.at_once.mean()),
+                "GFLOP/s": 2 * n * n * 384 / ours / 1e9,
+            }
+        )
+    return rows
