@@ -1,0 +1,95 @@
+"""Videos whose every frame shows its own number, so that the right one can be told by eye."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+BITS, SQUARE = 8, 16
+
+
+def picture(number: int) -> np.ndarray:
+    """`number` in binary as a row of black and white squares, uint8 [32, 128, 3]."""
+    bits = [(number >> bit) & 1 for bit in range(BITS)]
+    row = np.repeat(np.array(bits, dtype=np.uint8) * 255, SQUARE)
+    return np.broadcast_to(row[None, :, None], (2 * SQUARE, BITS * SQUARE, 3)).copy()
+
+
+@pytest.fixture
+def numbers() -> Callable[[np.ndarray], list[int]]:
+    """Reads off the numbers that pictures [T, 32, 128, 3] show."""
+
+    def read_off(pixels: np.ndarray) -> list[int]:
+        squares = pixels.reshape(len(pixels), 2 * SQUARE, BITS, SQUARE, 3).mean(axis=(1, 3, 4))
+        return [sum(1 << bit for bit in range(BITS) if row[bit] > 128) for row in squares]
+
+    return read_off
+
+
+@pytest.fixture
+def make_video(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a video of numbered frames.
+
+    `stamps` are ticks of 1/`ticks` s (default: one frame each 1/10 s), `shift` moves all packets
+    to earlier times, so that an MP4 hides what falls before zero with an edit list.
+    """
+
+    def make(
+        name: str,
+        n: int = 40,
+        *,
+        codec: str = "libx264",
+        ticks: int = 10,
+        stamps: Sequence[int] | None = None,
+        gop: int = 12,
+        b_frames: int = 2,
+        shift: int = 0,
+        options: dict[str, str] | None = None,
+    ) -> Path:
+        path = tmp_path / name
+        with av.open(str(path), "w") as container:
+            stream: Any = container.add_stream(codec, rate=ticks)
+            stream.width, stream.height, stream.pix_fmt = BITS * SQUARE, 2 * SQUARE, "yuv420p"
+            stream.codec_context.time_base = Fraction(1, ticks)
+            stream.gop_size, stream.codec_context.max_b_frames = gop, b_frames
+            stream.options = options or {}
+            for number in [*range(n), None]:
+                frame = None
+                if number is not None:
+                    frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24")
+                    frame.pts = stamps[number] if stamps else number
+                    frame.time_base = Fraction(1, ticks)
+                for packet in stream.encode(frame):
+                    packet.pts -= shift
+                    packet.dts -= shift
+                    container.mux(packet)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def moov_first() -> Callable[[Path], None]:
+    """Rewrites an MP4 with its index before its pictures, as for the web."""
+
+    def rewrite(path: Path) -> None:
+        beside = path.with_suffix(".tmp.mp4")
+        faststart = {"movflags": "faststart"}
+        with (
+            av.open(str(path)) as source,
+            av.open(str(beside), "w", container_options=faststart) as sink,
+        ):
+            stream = sink.add_stream_from_template(source.streams.video[0])
+            for packet in source.demux(video=0):
+                if packet.dts is not None:
+                    packet.stream = stream
+                    sink.mux(packet)
+        beside.replace(path)
+
+    return rewrite
