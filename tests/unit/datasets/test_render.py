@@ -1,0 +1,114 @@
+"""What the two cameras show, measured in their pictures."""
+
+import av
+import numpy as np
+import pytest
+
+from sumlctl.datasets.render import Footage, motion, write_mp4
+from sumlctl.datasets.world import Action, Segment, Video
+
+SIZE, FPS = (96, 72), 12
+
+
+def film(viewpoint, verb="take", noun="tomato", video_id="X01_1"):
+    segment = Segment(Action(verb, noun), 0.5, 2.5, "")
+    video = Video(video_id, "X01", "train", (segment,), 3.0)
+    return np.stack(list(Footage(video, viewpoint, SIZE, FPS, 0).frames()))
+
+
+def red(frames):
+    """Where a picture is tomato red, [T, H, W]."""
+    r, g, b = (frames[..., i].astype(int) for i in range(3))
+    return (r > 140) & (g < 70) & (b < 70)
+
+
+def height_of(mask):
+    """Mean row of each picture's marked pixels."""
+    rows = np.arange(mask.shape[1])
+    return (mask.sum(2) * rows).sum(1) / np.maximum(mask.sum((1, 2)), 1)
+
+
+def test_same_video_same_pictures():
+    assert np.array_equal(film("fpv"), film("fpv"))
+    assert not np.array_equal(film("fpv"), film("fpv", video_id="X01_2"))
+
+
+@pytest.mark.parametrize("viewpoint", ["fpv", "tpv"])
+def test_pictures_cover_the_video(viewpoint):
+    frames = film(viewpoint)
+    assert frames.shape == (36, 72, 96, 3)
+    assert frames.dtype == np.uint8
+    assert frames.std(axis=(1, 2, 3)).min() > 15
+
+
+@pytest.mark.parametrize("viewpoint", ["fpv", "tpv"])
+def test_the_object_is_there_during_the_action_only(viewpoint):
+    pixels = red(film(viewpoint)).sum((1, 2))
+    assert pixels[7:29].min() > 20
+    assert pixels[:5].max() == pixels[31:].max() == 0
+
+
+def test_objects_are_larger_in_first_person():
+    fpv, tpv = (red(film(viewpoint))[7:29].sum() for viewpoint in ("fpv", "tpv"))
+    assert fpv > 2 * tpv
+
+
+@pytest.mark.parametrize("viewpoint", ["fpv", "tpv"])
+@pytest.mark.parametrize(("verb", "sign"), [("take", -1), ("put", 1)])
+def test_taking_lifts_and_putting_lowers(viewpoint, verb, sign):
+    rows = height_of(red(film(viewpoint, verb)))
+    assert sign * (rows[28] - rows[7]) > 5
+
+
+def test_squeezing_narrows_and_widens_again():
+    columns = red(film("fpv", "squeeze")).any(1).sum(1)[7:29]
+    assert columns.min() < 0.7 * columns.max()
+
+
+def test_only_the_first_person_camera_moves_with_the_hands():
+    """A strip at the picture's side holds background alone; noise is all that changes there."""
+
+    def change(viewpoint):
+        side = film(viewpoint)[:, 5:40, :8].astype(float)
+        return np.abs(side[28] - side[7]).mean()
+
+    assert change("tpv") < 6
+    assert change("fpv") > 1.5 * change("tpv")
+
+
+@pytest.mark.parametrize(("there", "back"), [("take", "put"), ("open", "close")])
+def test_opposite_verbs_are_each_other_backwards(there, back):
+    for done in np.linspace(0, 1, 9):
+        forth, reverse = motion(there, done, 2.0), motion(back, 1 - done, 2.0)
+        assert np.allclose((forth.y, forth.gap), (reverse.y, reverse.gap))
+
+
+def test_repeated_movements_come_round_as_often_as_told():
+    done = np.linspace(0, 1, 1001)
+    x = np.array([motion("shake", d, 3.0).x for d in done])
+    upward_crossings = ((x[:-1] < 0) & (x[1:] >= 0)).sum()
+    assert upward_crossings in (2, 3)
+
+
+def test_mp4_plays_back_what_was_written(tmp_path):
+    frames = film("fpv")
+    write_mp4(tmp_path / "a" / "x.mp4", frames, SIZE, FPS)
+    with av.open(str(tmp_path / "a" / "x.mp4")) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
+        assert stream.average_rate == FPS
+        decoded = [(f.time, f.to_ndarray(format="rgb24")) for f in container.decode(stream)]
+    assert [round(time * FPS) for time, _ in decoded] == list(range(36))
+    error = np.abs(np.stack([picture for _, picture in decoded]).astype(int) - frames).mean()
+    assert error < 12
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["x.mp4"]
+
+
+def test_interrupted_writing_leaves_nothing(tmp_path):
+    def stops():
+        yield film("fpv")[0]
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_mp4(tmp_path / "x.mp4", stops(), SIZE, FPS)
+    assert list(tmp_path.iterdir()) == []
