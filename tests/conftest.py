@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from sumlctl.cli.app import main
 from sumlctl.workspace import Workspace
 
 # Before any library reads it: tests never look for a network.
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+class Outcome(NamedTuple):
+    """What a command line left behind."""
+
+    code: int
+    out: str
+    err: str
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +38,21 @@ def shared_data() -> Path:
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path / "workspace")
+
+
+@pytest.fixture
+def sumlctl(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Outcome]:
+    """Runs one command line in this process, in the test's workspace."""
+
+    def run(*words: str) -> Outcome:
+        capsys.readouterr()
+        monkeypatch.setenv("SUMLCTL_WORKSPACE", str(workspace.root))
+        monkeypatch.setattr(sys, "argv", ["sumlctl", *words])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        code = stopped.value.code or 0
+        return Outcome(int(code), *capsys.readouterr())
+
+    return run

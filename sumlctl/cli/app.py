@@ -7,7 +7,7 @@ import sys
 import typer
 
 from sumlctl import __version__
-from sumlctl.cli import catalog, data, pairs
+from sumlctl.cli import catalog, data, demo, learn, pairs
 from sumlctl.errors import SumlError, from_os_error
 
 app = typer.Typer(
@@ -36,7 +36,7 @@ def _root(
     """Options that stand before or after any command."""
 
 
-for group in (data, pairs, catalog):
+for group in (demo, data, pairs, learn, catalog):
     group.register(app)
 
 

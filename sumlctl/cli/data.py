@@ -27,6 +27,8 @@ _INDEX_COLUMNS = (
     ("no video", "no_video"),
 )
 
+_MOST_NAMED = 10  # videos named one by one; the videos table names them all
+
 
 def register(app: typer.Typer) -> None:
     app.command()(index)
@@ -65,8 +67,12 @@ def _show_index(done: Any) -> None:
     console.show_table(done.dataset, header, rows)
     for text in done.notes:
         console.note(f"{done.dataset}: {text}")
-    for video, reason in done.unreadable.items():
-        console.warn(f"{done.dataset}: video {video} is unreadable: {reason}")
+    for what, videos in (("is unreadable", done.unreadable), ("is flawed", done.flawed)):
+        for video, reason in list(videos.items())[:_MOST_NAMED]:
+            console.warn(f"{done.dataset}: video {video} {what}: {reason}")
+        if len(videos) > _MOST_NAMED:
+            more = len(videos) - _MOST_NAMED
+            console.warn(f"{done.dataset}: {more:,} more videos; the table has the reasons")
     for path in done.written:
         console.note(f"wrote {path}")
 

@@ -1,0 +1,66 @@
+"""`demo`: the whole path on generated videos, one command after another."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from pathlib import Path
+
+import typer
+
+from sumlctl import console
+from sumlctl.cli.common import HERE, WorkspaceOption
+
+STEPS = (
+    "index demo-fpv demo-tpv",
+    "embed demo-fpv demo-tpv --encoder all-MiniLM-L6-v2",
+    "mine-pairs --fpv demo-fpv --tpv demo-tpv --assign spread",
+    "histogram --fpv demo-fpv --tpv demo-tpv --out {root}/figures/similarity.png",
+    "train demo --run demo",
+    "eval demo",
+)
+NEXT = (
+    "pairs list --sort=-similarity",
+    "pairs show demo-fpv/CLIP",
+    "histogram --by clip",
+    "train demo --method fpv-only --run fpv-only",
+    "doctor",
+)
+
+
+def register(app: typer.Typer) -> None:
+    @app.command()
+    def demo(workspace: WorkspaceOption = HERE) -> None:
+        """The whole path on generated videos: index, embed, mine, train, evaluate."""
+        start = time.monotonic()
+        before = _files(workspace.root)
+        for step in STEPS:
+            words = [word.format(root=workspace.root) for word in shlex.split(step)]
+            console.show(f"\n$ sumlctl {shlex.join(words)}")
+            app([*words, "--workspace", str(workspace.root)], standalone_mode=False)
+        _say_what_was_made(workspace.root, before, time.monotonic() - start)
+
+
+def _files(root: Path) -> dict[Path, int]:
+    found = (path for path in sorted(root.rglob("*")) if path.is_file())
+    return {path: path.stat().st_mtime_ns for path in found}
+
+
+def _say_what_was_made(root: Path, before: dict[Path, int], spent_s: float) -> None:
+    after = _files(root)
+    folders: dict[Path, list[Path]] = {}
+    for path in after:
+        folders.setdefault(path.parent, []).append(path)
+    rows = []
+    for folder, paths in folders.items():
+        videos = [p for p in paths if p.suffix == ".mp4"]
+        named = [p.name for p in paths if p.suffix != ".mp4"]
+        named += [f"{len(videos)} videos"] if videos else []
+        new = sum(before.get(p) != after[p] for p in paths)
+        size = sum(p.stat().st_size for p in paths) / 1e6
+        rows.append([folder.relative_to(root).as_posix(), ", ".join(named), new, size])
+    title = f"\nfiles under {root} after {spent_s:.0f} s"
+    console.show_table(title, ("folder", "files", "new", "MB"), rows)
+    console.show("\nwhat to look at next")
+    for command in NEXT:
+        console.show(f"  sumlctl {command} --workspace {root}")

@@ -1,0 +1,91 @@
+"""The command line: light to start, one line per fault, the exit codes of the contract."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from sumlctl.errors import SumlError
+
+HEAVY = ("torch", "decord", "faiss", "polars", "pyarrow", "numpy", "matplotlib", "transformers")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = f"""
+import sys
+sys.argv = ["sumlctl", "--help"]
+from sumlctl.cli.app import main
+try:
+    main()
+finally:
+    sys.stderr.write(" ".join(m for m in {HEAVY} if m in sys.modules))
+"""
+    run = (sys.executable, "-c", code)
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    for command in ("demo", "index", "embed", "mine-pairs", "train", "eval", "histogram"):
+        assert command in done.stdout
+
+
+def test_version(sumlctl) -> None:
+    done = sumlctl("--version")
+    assert (done.code, done.out.split()[0]) == (0, "sumlctl")
+
+
+@pytest.mark.parametrize("words", [["index"], ["fly"], ["embed", "--wings"], ["mine-pairs"]])
+def test_wrong_usage_is_exit_2(sumlctl, words: list[str]) -> None:
+    assert sumlctl(*words).code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["index", "ek5"], "no such dataset, got 'ek5'; expected one of"),
+        (["index", "ek55"], "annotation file is missing"),
+        (["embed"], "nothing is indexed"),
+        (["mine-pairs", "--fpv", "ek55", "--tpv", "lemma"], "no such indexed dataset"),
+        (["histogram"], "no such pairs table"),
+        (["pairs", "list"], "no such pairs table"),
+        (["pipelines", "show", "dmo"], "no such pipeline, got 'dmo'"),
+        (["datasets", "show", "lema"], "Did you mean lemma?"),
+        (["train", "dmo"], "no such pipeline"),
+        (["eval", "nothing"], "nothing"),
+    ],
+)
+def test_a_fault_is_one_line_and_exit_1(sumlctl, words: list[str], expected: str) -> None:
+    done = sumlctl(*words)
+    assert done.code == 1
+    assert done.out == ""
+    errors = [line for line in done.err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert expected in errors[0]
+    assert "Traceback" not in done.err
+
+
+def test_debug_shows_the_traceback(sumlctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["sumlctl", "index", "ek5", "--debug"])
+    from sumlctl.cli.app import main
+
+    with pytest.raises(SumlError):
+        main()
+
+
+def test_an_unexpected_fault_is_one_line_too(sumlctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("sumlctl.card.load", broken)
+    done = sumlctl("datasets", "show", "ek55")
+    assert done.code == 1
+    assert "ZeroDivisionError: a bug" in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+def test_interrupt_is_exit_130(sumlctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sumlctl.card.load", interrupted)
+    assert sumlctl("datasets", "show", "ek55").code == 130

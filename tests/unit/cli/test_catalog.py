@@ -1,0 +1,44 @@
+"""`datasets`, `pipelines`, `doctor`."""
+
+from __future__ import annotations
+
+import json
+
+from sumlctl.workspace import Workspace
+
+
+def test_datasets_lists_every_card(sumlctl) -> None:
+    rows = json.loads(sumlctl("datasets", "--json").out)
+    by_name = {row["name"]: row for row in rows}
+    assert {"ek55", "ek100", "charades-ego", "lemma", "demo-fpv", "demo-tpv"} <= set(by_name)
+    assert by_name["ek55"]["expected_clips"] == 28472
+    assert by_name["charades-ego"]["viewpoints"] == "fpv tpv"
+
+
+def test_a_card_of_ones_own_shadows_a_shipped_one(workspace: Workspace, sumlctl) -> None:
+    shown = json.loads(sumlctl("datasets", "show", "ek55", "--json").out)
+    workspace.manifests.mkdir(parents=True)
+    own = workspace.manifests / "ek55.toml"
+    text = sumlctl("datasets", "show", "ek55").out
+    own.write_text(text.replace('EPIC-KITCHENS-55"', 'mine"'))
+    mine = json.loads(sumlctl("datasets", "show", "ek55", "--json").out)
+    assert (shown["title"], mine["title"]) == ("EPIC-KITCHENS-55", "mine")
+
+
+def test_pipelines_copy_into_the_workspace_once(workspace: Workspace, sumlctl) -> None:
+    names = [row["name"] for row in json.loads(sumlctl("pipelines", "--json").out)]
+    assert "demo" in names
+    assert sumlctl("pipelines", "copy", "demo", "--to", "mine").code == 0
+    assert (workspace.pipelines / "mine.toml").is_file()
+    assert "mine" in sumlctl("pipelines").out
+    again = sumlctl("pipelines", "copy", "demo", "--to", "mine")
+    assert (again.code, "file is there already" in again.err) == (1, True)
+
+
+def test_doctor_names_what_this_machine_has(sumlctl) -> None:
+    done = sumlctl("doctor", "--json")
+    found = {finding["what"]: finding for finding in json.loads(done.out)}
+    assert done.code == 0
+    assert found["PyAV"]["status"] == "ok"
+    assert {"decord", "GPU", "faiss", "workspace"} <= set(found)
+    assert all(f["status"] in {"ok", "note", "missing"} for f in found.values())

@@ -1,0 +1,118 @@
+"""index, embed, mine-pairs, pairs and histogram through the command line, as a user types them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sumlctl.workspace import Workspace
+
+CARD = """
+title = "{name}"
+viewpoints = ["{viewpoint}"]
+homepage = "none"
+licence = "none"
+citation = "none"
+[reader]
+name = "tabular"
+files = {{ train = "clips.csv" }}
+[reader.columns]
+video_id = "video"
+start_s = "start"
+stop_s = "stop"
+narration = "said"
+verbs = "verb"
+nouns = "noun"
+[videos]
+paths = ["{{video_id}}.mp4"]
+[vocabulary]
+verbs = {{ names = ["take", "cut"] }}
+nouns = {{ names = ["cup", "bread"] }}
+[expected]
+train = {{ {viewpoint} = 4 }}
+"""
+HEADER = "video,start,stop,said,verb,noun\n"
+CLIPS = {
+    "ego": "a,0,1,Take cup,take,cup\na,1,2,cut bread,cut,bread\nb,0,2,take  cup,take,cup\n",
+    "exo": "x,0:00:00,00:00:01.5,take a cup,0,0\nx,2,3,cut a loaf,1,1\ny,0,1,wave,,\n",
+}
+
+
+@pytest.fixture
+def indexed(workspace: Workspace, sumlctl) -> Workspace:
+    for name, viewpoint in (("ego", "fpv"), ("exo", "tpv")):
+        workspace.manifests.mkdir(parents=True, exist_ok=True)
+        card = CARD.format(name=name, viewpoint=viewpoint)
+        (workspace.manifests / f"{name}.toml").write_text(card)
+        folder = workspace.data(name, "annotations")
+        folder.mkdir(parents=True)
+        (folder / "clips.csv").write_text(HEADER + CLIPS[name])
+    assert sumlctl("index", "ego", "exo").code == 0
+    return workspace
+
+
+def test_index_reports_each_split_and_its_difference(indexed: Workspace, sumlctl) -> None:
+    done = sumlctl("index", "ego", "--json")
+    (ego,) = json.loads(done.out)
+    (split,) = ego["splits"]
+    assert (split["clips"], split["expected"], split["difference"]) == (3, 4, -1)
+    assert (split["narrations"], split["videos_missing"], split["no_video"]) == (2, 2, 3)
+
+
+def test_strict_fails_on_what_is_missing(indexed: Workspace, sumlctl) -> None:
+    done = sumlctl("index", "ego", "--strict")
+    assert done.code == 1
+    assert "rows more or fewer than the card expects, got -1" in done.err
+
+
+def test_the_whole_way(indexed: Workspace, sumlctl, tmp_path: Path) -> None:
+    done = sumlctl("embed", "--encoder", "hashed", "--json")
+    assert [(d["dataset"], d["encoded"]) for d in json.loads(done.out)] == [("ego", 2), ("exo", 3)]
+    assert "hashed: a stand-in" in done.err
+
+    done = sumlctl("mine-pairs", "--fpv", "ego", "--tpv", "exo", "--json")
+    summary = json.loads(done.out)
+    assert done.code == 0
+    assert (summary["fpv_clips"], summary["certified"]["share"]) == (3, 1.0)
+    assert summary["same"]["verb"] == 1.0
+    assert Path(summary["written"]).is_file()
+
+    pairs = json.loads(sumlctl("pairs", "list", "--json").out)
+    assert {p["fpv_narration"]: p["tpv_narration"] for p in pairs} == {
+        "take cup": "take a cup",
+        "cut bread": "cut a loaf",
+    }
+    shown = json.loads(sumlctl("pairs", "show", "ego/train-2", "--json").out)
+    assert shown["winner"]["narration"] == "take a cup"
+    assert len(shown["next"]) == 2
+
+    for ending in ("png", "svg", "pdf"):
+        out = tmp_path / f"fig2.{ending}"
+        done = sumlctl("histogram", "--out", str(out), "--json")
+        assert done.code == 0 and out.stat().st_size > 2000
+    (bars,) = json.loads(done.out)
+    assert sum(bars["shares"]) == pytest.approx(1)
+    assert (bars["n"], bars["by"]) == (2, "class")
+
+
+def test_results_go_to_stdout_and_remarks_to_stderr(indexed: Workspace, sumlctl) -> None:
+    done = sumlctl("embed", "ego", "--encoder", "hashed")
+    assert "wrote" in done.err and "wrote" not in done.out
+    assert "ego" in done.out
+
+
+def test_histogram_refuses_another_picture_format(indexed: Workspace, sumlctl, tmp_path) -> None:
+    sumlctl("embed", "--encoder", "hashed")
+    sumlctl("mine-pairs", "--fpv", "ego", "--tpv", "exo")
+    done = sumlctl("histogram", "--out", str(tmp_path / "fig2.bmp"))
+    assert done.code == 1
+    assert "unknown picture format, got .bmp; expected png, svg, pdf" in done.err
+    assert not (tmp_path / "fig2.bmp").exists()
+
+
+def test_embed_unknown_dataset(indexed: Workspace, sumlctl) -> None:
+    done = sumlctl("embed", "egoo", "--encoder", "hashed")
+    assert done.code == 1
+    assert "egoo" in done.err
