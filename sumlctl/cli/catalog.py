@@ -14,11 +14,11 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME")]
 
 
 def register(app: typer.Typer) -> None:
-    datasets = typer.Typer(help="Dataset cards: what there is.", invoke_without_command=True)
+    datasets = typer.Typer(help="List and show dataset cards.", invoke_without_command=True)
     datasets.callback()(list_datasets)
     datasets.command("show")(show_dataset)
     app.add_typer(datasets, name="datasets")
-    pipelines = typer.Typer(help="Pipelines: what there is.", invoke_without_command=True)
+    pipelines = typer.Typer(help="List, show and copy pipelines.", invoke_without_command=True)
     pipelines.callback()(list_pipelines)
     pipelines.command("show")(show_pipeline)
     pipelines.command("copy")(copy_pipeline)
@@ -118,7 +118,7 @@ def copy_pipeline(
 
 
 def doctor(workspace: WorkspaceOption = HERE, json: JsonOption = False) -> None:
-    """What this machine has, and what to do about what is missing."""
+    """Say what this machine has, and what is missing."""
     from sumlctl.workflow.doctor import examine
 
     findings = list(examine(workspace))

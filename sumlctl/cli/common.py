@@ -22,6 +22,7 @@ WorkspaceOption = Annotated[
         envvar="SUMLCTL_WORKSPACE",
         parser=_workspace,
         metavar="DIR",
+        show_default=".",
         help="Folder that holds manifests, data and runs.",
     ),
 ]

@@ -46,7 +46,7 @@ def index(
     workspace: WorkspaceOption = HERE,
     json: JsonOption = False,
 ) -> None:
-    """Read annotations, probe videos, write the videos and clips tables."""
+    """Read annotations, probe videos, write their tables."""
     from sumlctl.datasets import index as indexing
 
     done = [

@@ -31,7 +31,7 @@ NEXT = (
 def register(app: typer.Typer) -> None:
     @app.command()
     def demo(workspace: WorkspaceOption = HERE) -> None:
-        """The whole path on generated videos: index, embed, mine, train, evaluate."""
+        """Go the whole way on generated videos."""
         start = time.monotonic()
         before = _files(workspace.root)
         for step in STEPS:

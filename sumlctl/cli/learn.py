@@ -36,7 +36,7 @@ def train(
     workspace: WorkspaceOption = HERE,
     json: JsonOption = False,
 ) -> None:
-    """Train on pseudo-pairs: stage one (third person), then stage two (SUM-L, Eq. 12)."""
+    """Train both stages on pseudo-pairs."""
     from sumlctl import config, console, shipped
 
     name = pipeline or "sum-l"
@@ -71,7 +71,7 @@ def evaluate(
     workspace: WorkspaceOption = HERE,
     json: JsonOption = False,
 ) -> None:
-    """Predict the evaluation split with the first-person branch and score it."""
+    """Predict with the first-person encoder, and score."""
     from sumlctl import console
     from sumlctl.evaluation import evaluate as evaluation
 

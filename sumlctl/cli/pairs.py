@@ -18,7 +18,7 @@ PoolOption = Annotated[str | None, typer.Option("--tpv", help="Third-person pool
 def register(app: typer.Typer) -> None:
     app.command()(mine_pairs)
     app.command()(histogram)
-    group = typer.Typer(help="Look at pseudo-pairs.", no_args_is_help=True)
+    group = typer.Typer(help="List pseudo-pairs, explain one.", no_args_is_help=True)
     group.command("show")(show)
     group.command("list")(list_pairs)
     app.add_typer(group, name="pairs")
@@ -40,7 +40,7 @@ def mine_pairs(
     workspace: WorkspaceOption = HERE,
     json: JsonOption = False,
 ) -> None:
-    """Find for every first-person clip the most similar third-person clip."""
+    """Find the best third-person clip for each first-person clip."""
     from sumlctl.mining import pairs, pool, similarity
 
     for name in (fpv, *tpv):
@@ -111,7 +111,7 @@ def histogram(
     workspace: WorkspaceOption = HERE,
     json: JsonOption = False,
 ) -> None:
-    """Fig. 2: how similar the best third-person matches are."""
+    """Draw the histogram of pair similarities, as the paper does."""
     from sumlctl.mining import similarity
 
     for option, value, known in (
