@@ -224,7 +224,7 @@ def summary(mined: Mined) -> dict[str, Any]:
             "share": reuse.item(0, "len") / kept.height,
         },
         "labelled_pairs": labelled.height,
-        "same": {key: float(s.mean()) if len(s) else None for key, s in agree.items()},
+        "same": {key: s.cast(pl.Float64).mean() for key, s in agree.items()},
     }
 
 

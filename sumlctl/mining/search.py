@@ -5,6 +5,7 @@ The only module that imports faiss.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -151,7 +152,7 @@ def _cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.clip((a * b).sum(axis=1) / norms, -1.0, 1.0)
 
 
-def _faiss(base: np.ndarray, device: str):  # type: ignore[no-untyped-def]
+def _faiss(base: np.ndarray, device: str) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
     """A function (queries, width) -> (inner products, rows), best first."""
     import faiss
 
@@ -160,11 +161,11 @@ def _faiss(base: np.ndarray, device: str):  # type: ignore[no-untyped-def]
     use_gpu = device != "cpu" and faiss_gpus() > 0
     if device not in {"auto", "cpu"} and not use_gpu:
         warn("no GPU that faiss can use: searching on the CPU")
-    on_gpu = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, flat) if use_gpu else None
+    fast = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, flat) if use_gpu else flat
 
     def search(queries: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-        fits = on_gpu is not None and width <= _GPU_MAX_WIDTH
-        return (on_gpu if fits else flat).search(np.ascontiguousarray(queries, np.float32), width)
+        index = fast if width <= _GPU_MAX_WIDTH else flat
+        return index.search(np.ascontiguousarray(queries, np.float32), width)
 
     return search
 

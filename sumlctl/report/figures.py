@@ -44,9 +44,9 @@ def similarity_figure(
     from matplotlib.figure import Figure
 
     # Text as text in SVG and PDF, and no date, so that the same figure is the same file.
-    style: dict[str, Any] = {"svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": "sumlctl"}
+    style: Any = {"svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": "sumlctl"}
     undated = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
-    with mpl.rc_context({"font.size": 9, **style}):
+    with mpl.rc_context(style | {"font.size": 9}):
         figure = Figure(figsize=(7.0, 2.9), layout="constrained")
         bars, curve = figure.subplots(1, 2, width_ratios=(3, 2))
         _bars(bars, distributions, ranges)

@@ -47,7 +47,7 @@ class SentenceBert:
 
     def __init__(self, model: SentenceTransformer) -> None:
         self._model = model.eval().float()
-        self._prompt = model.prompts.get(model.default_prompt_name or "", "")
+        self._prompt = model.prompts.get(model.default_prompt_name or "") or ""
         self.max_tokens = int(model.max_seq_length or 512)
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
