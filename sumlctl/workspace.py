@@ -84,7 +84,7 @@ def inside(root: Path, relative: str, where: object) -> Path:
         SumlError: the path escapes.
     """
     path = root / relative
-    if not path.resolve().is_relative_to(root.resolve()):
+    if "\0" in relative or not path.resolve().is_relative_to(root.resolve()):
         raise SumlError(
             where,
             "path leaves its folder",

@@ -16,14 +16,14 @@ STEPS = (
     "embed demo-fpv demo-tpv --encoder all-MiniLM-L6-v2",
     "mine-pairs --fpv demo-fpv --tpv demo-tpv --assign spread",
     "histogram --fpv demo-fpv --tpv demo-tpv --out {root}/figures/similarity.png",
-    "train demo --run demo",
-    "eval demo",
+    "train demo",
+    "eval",
 )
 NEXT = (
     "pairs list --sort=-similarity",
     "pairs show demo-fpv/CLIP",
     "histogram --by clip",
-    "train demo --method fpv-only --run fpv-only",
+    "train demo --method fpv-only",
     "doctor",
 )
 

@@ -1,1 +1,23 @@
 """Video backbones: a module with `build` is one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sumlctl import components
+
+
+def build(name: str, **kwargs: Any) -> Any:
+    """The backbone of that name: clips [B, 3, T, H, W] -> features [B, D].
+
+    Args:
+        name: a module of this package, such as `tiny`.
+        kwargs: what its own `build` takes.
+
+    Returns:
+        A torch module with `feature_dim` and `feature_maps(clips)`, for class activation maps.
+
+    Raises:
+        SumlError: no such backbone.
+    """
+    return components.load("backbones", name)(**kwargs)

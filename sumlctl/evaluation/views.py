@@ -1,0 +1,121 @@
+"""Test-time views: windows spread over a clip, crops spread over the frame, one decode for all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from sumlctl.errors import SumlError
+from sumlctl.learning import transforms
+from sumlctl.learning.batches import Batch, Failure, decode, padded
+from sumlctl.learning.clips import Clip
+
+
+@dataclass(frozen=True)
+class Views:
+    """How many views a clip is seen through.
+
+    Args:
+        temporal: windows from the clip's begin to its end; a single one is central.
+        spatial: crops along the longer side; a single one is central.
+    """
+
+    temporal: int
+    spatial: int
+
+    @classmethod
+    def parse(cls, text: str) -> Views:
+        """Reads `10x3`: temporal times spatial views.
+
+        Raises:
+            SumlError: another form, or none of one kind.
+        """
+        match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text.strip())
+        if match is None:
+            raise SumlError(
+                "--views",
+                "not a number of views",
+                got=repr(text),
+                expected="TEMPORALxSPATIAL such as 10x3",
+                fix="Correct the option.",
+            )
+        return cls(int(match[1]), int(match[2]))
+
+    @property
+    def count(self) -> int:
+        """Views per clip."""
+        return self.temporal * self.spatial
+
+    def times(self, clip: Clip, frames: int, stride: int) -> np.ndarray:
+        """Times of every window of a clip: [temporal, frames] in seconds."""
+        return np.stack([clip.window(frames, stride, p) for p in _positions(self.temporal)])
+
+    def crops(self, clips: Tensor, sizes: Tensor, size: int) -> Iterator[Tensor]:
+        """The encoder's input for each spatial view in turn: float32 [B, 3, T, size, size].
+
+        Args:
+            clips: uint8 windows [B, T, H, W, 3].
+            sizes: height and width of each in pixels [B, 2].
+            size: side of the crops in pixels.
+        """
+        for position in _positions(self.spatial):
+            yield transforms.crops(clips, transforms.view_boxes(sizes, position), size)
+
+
+def _positions(count: int) -> np.ndarray:
+    return np.linspace(0, 1, count) if count > 1 else np.array([0.5])
+
+
+class ClipViews(Dataset[Batch | Failure]):
+    """All windows of each clip, from one decoding of the frames that any of them needs.
+
+    Args:
+        clips: the clips.
+        views: how many windows.
+        frames: frames per window.
+        stride: video frames from one frame of the window to the next.
+        short_side: of the crops, in pixels.
+    """
+
+    def __init__(
+        self, clips: Sequence[Clip], views: Views, frames: int, stride: int, short_side: int
+    ) -> None:
+        self.clips, self.views = clips, views
+        self.frames, self.stride, self.short_side = frames, stride, short_side
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> Batch | Failure:
+        """index, and clips uint8 [temporal, T, H, W, 3]; or why there are none."""
+        clip = self.clips[index]
+        times_s = self.views.times(clip, self.frames, self.stride)
+        needed, places = np.unique(times_s, return_inverse=True)
+        try:
+            pixels, _ = decode(clip, needed, self.short_side)
+        except SumlError as error:
+            return Failure(clip.clip_id, str(error))
+        return {"index": index, "clips": pixels[places.reshape(times_s.shape)]}
+
+
+def collate(items: Sequence[Batch | Failure]) -> Batch:
+    """Joins the windows of clips that could be decoded.
+
+    Returns:
+        index: int [n], the clips; clips: uint8 [n * temporal, T, H, W, 3]; sizes: of the windows;
+        failed: what could not be decoded. Without any clip, `failed` alone.
+    """
+    failed = [item for item in items if isinstance(item, Failure)]
+    seen = [item for item in items if not isinstance(item, Failure)]
+    if not seen:
+        return {"failed": failed}
+    windows = [window for item in seen for window in item["clips"]]
+    clips, sizes = padded(windows)
+    index = torch.tensor([item["index"] for item in seen])
+    return {"index": index, "clips": clips, "sizes": sizes, "failed": failed}

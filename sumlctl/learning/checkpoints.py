@@ -1,0 +1,112 @@
+"""Weights on disk: written whole or not at all, read without running any code."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from sumlctl import tables
+from sumlctl.errors import SumlError
+
+_FORMAT = "sumlctl.checkpoint/1"
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How a file's weights met a module's.
+
+    Args:
+        loaded: names set from the file.
+        missing: names of the module that the file lacks; they keep their values.
+        unused: names of the file that the module lacks.
+    """
+
+    loaded: tuple[str, ...]
+    missing: tuple[str, ...]
+    unused: tuple[str, ...]
+
+    def require(self, path: Path, apart_from: str = "") -> None:
+        """Insists that nothing was missing.
+
+        Args:
+            path: the file, for the error.
+            apart_from: a part that may be, such as `tpv.projection`.
+
+        Raises:
+            SumlError: something was.
+        """
+        missing = [n for n in self.missing if not (apart_from and n.startswith(f"{apart_from}."))]
+        if missing:
+            raise SumlError(
+                path,
+                f"{len(missing)} weights are missing",
+                got=f"none named {missing[0]}",
+                expected="all weights of the model",
+                fix="Use the pipeline that the checkpoint was trained with.",
+            )
+
+
+def save(path: Path, model: nn.Module, record: Mapping[str, Any]) -> None:
+    """Writes a model's weights and a record of plain values about them."""
+    content = {"format": _FORMAT, **record, "model": model.state_dict()}
+    with tables.whole_file(path) as beside, beside.open("wb") as file:
+        torch.save(content, file)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint: the record of `save`, and `model`, weights left on disk.
+
+    Raises:
+        SumlError: missing, damaged, or not a checkpoint of this program.
+    """
+    if not path.is_file():
+        raise SumlError(
+            path,
+            "checkpoint is missing",
+            got="no file",
+            expected="the weights of a trained stage",
+            fix="Make it with `sumlctl train`.",
+        )
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        found = content.get("format") if isinstance(content, dict) else None
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+        found = f"{type(error).__name__}: {str(error).splitlines()[0][:120]}"
+    if found != _FORMAT:
+        raise SumlError(
+            path,
+            "not a checkpoint of sumlctl",
+            got=found,
+            expected=_FORMAT,
+            fix="Choose a file under runs/<run>/checkpoints.",
+        )
+    return content
+
+
+def load_weights(module: nn.Module, path: Path) -> Coverage:
+    """Sets a module's weights from the file's weights of the same names.
+
+    Raises:
+        SumlError: the file cannot be read, or a weight has another shape than the module's.
+    """
+    weights = read(path)["model"]
+    own = module.state_dict()
+    loaded = [name for name in own if name in weights]
+    for name in loaded:
+        if weights[name].shape != own[name].shape:
+            raise SumlError(
+                path,
+                f"weight {name} has another shape",
+                got=[*weights[name].shape],
+                expected=[*own[name].shape],
+                fix="Use the pipeline that the checkpoint was trained with.",
+            )
+    module.load_state_dict({name: weights[name] for name in loaded}, strict=False)
+    missing = tuple(name for name in own if name not in weights)
+    return Coverage(tuple(loaded), missing, tuple(name for name in weights if name not in own))

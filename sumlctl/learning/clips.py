@@ -1,0 +1,158 @@
+"""The clips that can be learned from: rows of the clips table joined with their probed videos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from sumlctl import console, tables
+from sumlctl.errors import SumlError
+from sumlctl.workspace import Workspace
+
+_DECODABLE = ("ok", "truncated")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Where to find the frames of one clip.
+
+    Args:
+        clip_id: its key.
+        path: the video file.
+        start_s: first instant, seconds since the video's first frame.
+        stop_s: last instant, inside the video.
+        fps: the video's frames per second.
+    """
+
+    clip_id: str
+    path: Path
+    start_s: float
+    stop_s: float
+    fps: float
+
+    def window(self, frames: int, stride: int, position: float) -> np.ndarray:
+        """Times of one window, spread over `frames * stride` video frames as PySlowFast does.
+
+        A window longer than the clip begins with it and repeats its last frame.
+
+        Args:
+            frames: times to return.
+            stride: video frames from one time to the next.
+            position: 0 for the first window of the clip, 1 for its last.
+
+        Returns:
+            [frames] in seconds, ascending.
+        """
+        slack = max(self.stop_s - self.start_s - frames * stride / self.fps, 0.0)
+        offsets = np.linspace(0, (frames * stride - 1) / self.fps, frames)
+        return np.minimum(self.start_s + position * slack + offsets, self._last_s)
+
+    def every_frame(self) -> np.ndarray:
+        """Times of all frames of the clip, seconds."""
+        count = round((self._last_s - self.start_s) * self.fps) + 1
+        return np.minimum(self.start_s + np.arange(count) / self.fps, self._last_s)
+
+    @property
+    def _last_s(self) -> float:
+        return max(self.stop_s - 1 / self.fps, self.start_s)
+
+
+@dataclass(frozen=True)
+class ClipSet:
+    """Decodable clips of one viewpoint.
+
+    Args:
+        clips: where their frames are.
+        rows: their rows of the clips table, in the same order.
+        vocabularies: dataset -> label kind -> class id -> words of the class.
+        left_out: status -> number of clips that cannot be decoded.
+    """
+
+    clips: list[Clip]
+    rows: pl.DataFrame
+    vocabularies: dict[str, dict[str, list[list[str]]]]
+    left_out: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+
+def load(workspace: Workspace, datasets: Sequence[str], viewpoint: str, split: str) -> ClipSet:
+    """Reads the clips of one viewpoint and split; those without frames are left out and counted.
+
+    Raises:
+        SumlError: a table is missing or does not fit, or no clip of the split can be decoded.
+    """
+    parts, vocabularies = [], {}
+    for dataset in datasets:
+        path = workspace.table(dataset, "clips")
+        table = tables.read(path, "clips")
+        vocabularies[dataset] = tables.metadata(table, "vocabulary") or {}
+        rows = frame(table).filter(pl.col("viewpoint") == viewpoint)
+        parts.append(_with_videos(_of_split(rows, split, viewpoint, path), workspace, dataset))
+    rows = pl.concat(parts)
+    decodable = pl.col("status").is_in(_DECODABLE)
+    left_out = dict(rows.filter(~decodable).get_column("status").value_counts().iter_rows())
+    rows = rows.filter(decodable)
+    if left_out:
+        reasons = ", ".join(f"{n:,} {status}" for status, n in sorted(left_out.items()))
+        console.warn(f"{'+'.join(datasets)} {viewpoint} {split}: clips left out: {reasons}")
+    if rows.is_empty():
+        raise SumlError(
+            "+".join(datasets),
+            f"no {viewpoint} clip of split {split} has a video",
+            got=f"{sum(left_out.values()):,} clips without one",
+            expected="at least one that decodes",
+            fix="Index the dataset again with --videos pointing to its videos.",
+        )
+    columns = ("clip_id", "path", "start_s", "stop_s", "fps")
+    clips = [Clip(c, Path(p), *times) for c, p, *times in rows.select(columns).iter_rows()]
+    return ClipSet(clips, rows, vocabularies, left_out)
+
+
+def _of_split(rows: pl.DataFrame, split: str, viewpoint: str, path: Path) -> pl.DataFrame:
+    found = rows.filter(pl.col("split") == split)
+    if found.is_empty():
+        splits = ", ".join(rows.get_column("split").unique().sort()) or "none"
+        raise SumlError(
+            path,
+            f"no {viewpoint} clips of split {split}",
+            got=f"splits {splits}",
+            expected=split,
+            fix="Choose another with --set data.train_split=... or data.eval_split=...",
+        )
+    return found
+
+
+def _with_videos(rows: pl.DataFrame, workspace: Workspace, dataset: str) -> pl.DataFrame:
+    """Adds the video's path and rate; no clip reaches beyond the end of its video."""
+    table = tables.read(workspace.table(dataset, "videos"), "videos")
+    root = workspace.root / (
+        tables.metadata(table, "videos_root") or workspace.data(dataset, "videos").absolute()
+    )
+    videos = frame(table).select(
+        "video_id", "fps", "duration_s", "path", usable=pl.col("status") == "ok"
+    )
+    paths = pl.concat_str(pl.lit(f"{root}/"), "path")
+    without = pl.col("status").is_in(_DECODABLE) & ~pl.col("usable").fill_null(False)
+    return (
+        rows.join(videos, on="video_id", how="left", maintain_order="left")
+        .with_columns(
+            path=paths,
+            stop_s=pl.min_horizontal("stop_s", "duration_s"),
+            status=pl.when(without).then(pl.lit("no_video")).otherwise("status"),
+        )
+        .drop("usable", "duration_s")
+    )
+
+
+def frame(table: Any) -> pl.DataFrame:
+    """A checked Arrow table as polars."""
+    rows = pl.from_arrow(table)
+    assert isinstance(rows, pl.DataFrame)
+    return rows

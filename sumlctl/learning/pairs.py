@@ -1,0 +1,179 @@
+"""Pseudo-pairs to train on: the pairs table joined with clips and narration vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from sumlctl import console, tables
+from sumlctl.config import Data
+from sumlctl.errors import SumlError
+from sumlctl.learning import clips
+from sumlctl.learning.clips import ClipSet
+from sumlctl.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class PairSet:
+    """The best pair of each FPV clip; row i of every array is pair i.
+
+    Args:
+        fpv: first-person clips.
+        tpv: third-person clips; None for a method that does not look at them.
+        fpv_rows: int64 [n], places in `fpv`.
+        tpv_rows: int64 [n], places in `tpv`; zeros without it.
+        d_f: unit-norm narration vectors of the FPV clips, float32 [n, d].
+        d_t: unit-norm narration vectors of the TPV clips, float32 [n, d].
+    """
+
+    fpv: ClipSet
+    tpv: ClipSet | None
+    fpv_rows: np.ndarray
+    tpv_rows: np.ndarray
+    d_f: np.ndarray
+    d_t: np.ndarray
+
+
+def choose(workspace: Workspace, data: Data) -> Data:
+    """Fills in what `data` leaves empty from the newest pairs table that fits, and says so.
+
+    Raises:
+        SumlError: no pairs table fits, or it was made with another encoder.
+    """
+    given = bool(data.fpv and data.tpv)
+    fpv, tpv = (data.fpv, data.tpv) if given else _newest(workspace, data)
+    path = workspace.pairs(fpv, tpv)
+    encoder = _encoder(tables.read(path, "pairs"), path)["name"]
+    if data.encoder and data.encoder != encoder:
+        raise SumlError(
+            path,
+            "pairs of another encoder",
+            got=encoder,
+            expected=data.encoder,
+            fix=f"Run `sumlctl mine-pairs --encoder {data.encoder}` or change data.encoder.",
+        )
+    return replace(data, fpv=fpv, tpv=tpv, encoder=encoder)
+
+
+def _newest(workspace: Workspace, data: Data) -> tuple[str, list[str]]:
+    fitting = []
+    for path in workspace.all_pairs():
+        fpv, _, pool = path.stem.partition("--")
+        tpv = pool.split("+")
+        if data.fpv in ("", fpv) and data.tpv in ([], tpv):
+            fitting.append((path.stat().st_mtime_ns, fpv, tpv))
+    if not fitting:
+        raise SumlError(
+            workspace.manifests / "pairs",
+            f"no pairs table of --fpv {data.fpv or 'any'} and --tpv {'+'.join(data.tpv) or 'any'}",
+            got=f"{len(workspace.all_pairs())} others",
+            expected="one that fits",
+            fix="Make it with `sumlctl mine-pairs`.",
+        )
+    _, fpv, tpv = max(fitting)
+    chosen = workspace.relative(workspace.pairs(fpv, tpv))
+    console.note(f"pairs: {chosen}" + (f", newest of {len(fitting)}" if len(fitting) > 1 else ""))
+    return fpv, tpv
+
+
+def load(workspace: Workspace, data: Data, uses_tpv: bool = True) -> PairSet:
+    """Reads the pairs whose clips can be decoded.
+
+    Raises:
+        SumlError: a table is missing, tables do not fit each other, or no pair is left.
+    """
+    path = workspace.pairs(data.fpv, data.tpv)
+    table = tables.read(path, "pairs")
+    pairs = clips.frame(table).filter(pl.col("rank") == 0)
+    fpv = clips.load(workspace, [data.fpv], "fpv", data.train_split)
+    tpv = clips.load(workspace, data.tpv, "tpv", data.train_split) if uses_tpv else None
+    pairs = pairs.with_columns(fpv_row=_places(pairs["fpv_clip_id"], fpv))
+    if tpv is None:
+        pairs = pairs.with_columns(tpv_row=pl.lit(0))
+    else:
+        pairs = pairs.with_columns(tpv_row=_places(pairs["tpv_clip_id"], tpv))
+    decodable = pairs.drop_nulls(["fpv_row", "tpv_row"])
+    _say_left_out(path, len(fpv), pairs.height, decodable.height)
+    encoder = _encoder(table, path)
+    first = _vectors(workspace, data.fpv, encoder)
+    pool: dict[str, np.ndarray] = {}
+    for dataset in data.tpv:
+        pool |= _vectors(workspace, dataset, encoder)
+    return PairSet(
+        fpv,
+        tpv,
+        decodable["fpv_row"].to_numpy().astype(np.int64),
+        decodable["tpv_row"].to_numpy().astype(np.int64),
+        _gather(decodable["fpv_narration"], first, path),
+        _gather(decodable["tpv_narration"], pool, path),
+    )
+
+
+def _places(clip_ids: pl.Series, clip_set: ClipSet) -> pl.Series:
+    """Where each clip is in the set; null where it is not."""
+    ids = clip_set.rows.select("clip_id").with_row_index("place")
+    joined = clip_ids.to_frame("clip_id").join(ids, "clip_id", "left", maintain_order="left")
+    return joined.get_column("place")
+
+
+def _say_left_out(path: Path, fpv_clips: int, pairs: int, decodable: int) -> None:
+    if decodable < 2:
+        raise SumlError(
+            path,
+            "no pairs to train on",
+            got=f"{decodable} of {pairs:,} whose clips can be decoded",
+            expected="at least 2",
+            fix="Index the datasets with their videos, then run `sumlctl mine-pairs` again.",
+        )
+    if decodable < pairs:
+        console.warn(f"{path.name}: {pairs - decodable:,} pairs left out, no video of theirs")
+    console.note(f"training on {decodable:,} pairs ({fpv_clips:,} FPV clips can be decoded)")
+
+
+def _encoder(table: Any, path: Path) -> Mapping[str, Any]:
+    encoder = (tables.metadata(table, "config") or {}).get("encoder")
+    if not isinstance(encoder, dict) or not {"name", "weights_sha256"} <= encoder.keys():
+        raise SumlError(
+            path,
+            "pairs table names no encoder",
+            got=repr(encoder),
+            expected="its name and weights_sha256",
+            fix="Make it again with `sumlctl mine-pairs`.",
+        )
+    return encoder
+
+
+def _vectors(
+    workspace: Workspace, dataset: str, encoder: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """Narration -> vector, after checking that the pairs' encoder made it."""
+    path = workspace.narrations(dataset, encoder["name"])
+    table = tables.read(path, "narrations")
+    found = (tables.metadata(table, "encoder") or {}).get("weights_sha256")
+    if found != encoder["weights_sha256"]:
+        raise SumlError(
+            path,
+            "narrations of other encoder weights than the pairs'",
+            got=f"sha256 {found}",
+            expected=f"sha256 {encoder['weights_sha256']}",
+            fix="Run `sumlctl embed` and `sumlctl mine-pairs` again with one encoder.",
+        )
+    return dict(zip(table.column("text").to_pylist(), tables.vectors(table), strict=True))
+
+
+def _gather(texts: pl.Series, vectors: Mapping[str, np.ndarray], path: Path) -> np.ndarray:
+    try:
+        return np.stack([vectors[text] for text in texts])
+    except KeyError as error:
+        raise SumlError(
+            path,
+            "a pair's narration has no vector",
+            got=repr(error.args[0]),
+            expected="a narration of the indexed clips",
+            fix="Run `sumlctl embed` and `sumlctl mine-pairs` again.",
+        ) from error

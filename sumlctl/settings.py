@@ -1,0 +1,197 @@
+"""Dataclasses from TOML: typed, limited, every fault told at once; and TOML from dataclasses."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import Field, asdict, dataclass, field, fields, is_dataclass
+from typing import Any, get_args, get_origin, get_type_hints
+
+from sumlctl import components
+from sumlctl.errors import SumlError, nearest_names
+
+_BARE_WORD = re.compile(r"[A-Za-z][\w.+-]*")
+
+
+def limits(
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    choices: tuple[str, ...] | None = None,
+) -> dict[str, Any]:
+    """A field's metadata: the values that are possible for it, or for each item of its list."""
+    return {"at_least": at_least, "above": above, "at_most": at_most, "choices": choices}
+
+
+@dataclass(frozen=True)
+class Component:
+    """A part of the program: the module's name and the keyword arguments of its callable.
+
+    A field of this type says which kind (`sumlctl.components`) in its metadata.
+    """
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def dump(values: Any) -> str:
+    """A dataclass of scalars and sections as TOML, every setting written out."""
+    scalars, sections = [], []
+    for f in fields(values):
+        value = getattr(values, f.name)
+        if isinstance(value, Component):
+            sections.append(_section(f.name, {"name": value.name, **value.options}))
+        elif is_dataclass(value):
+            sections.append(_section(f.name, asdict(value)))  # type: ignore[arg-type]
+        else:
+            scalars.append(f"{f.name} = {toml(value)}\n")
+    return "\n".join(["".join(scalars), *sections])
+
+
+def _section(name: str, values: Mapping[str, Any]) -> str:
+    return f"[{name}]\n" + "".join(f"{k} = {toml(v)}\n" for k, v in values.items())
+
+
+def toml(value: Any) -> str:
+    """A scalar or list as TOML."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return f"[{', '.join(toml(v) for v in value)}]"
+    return repr(value)
+
+
+def override(cls: type, raw: dict[str, Any], text: str, faults: list[str]) -> None:
+    """Applies one `KEY=VALUE` to what was read for the dataclass `cls`.
+
+    Keys are dotted, values are TOML, a bare word is a string. Naming another module for a part
+    drops the options of the former one.
+    """
+    key, equals, shown_value = (part.strip() for part in text.partition("="))
+    if not equals or not key:
+        faults.append(f"{text} is not KEY=VALUE")
+        return
+    try:
+        value = tomllib.loads(f"value = {shown_value}")["value"]
+    except tomllib.TOMLDecodeError:
+        if not _BARE_WORD.fullmatch(shown_value):
+            faults.append(f"{text} has a value that is not TOML")
+            return
+        value = shown_value
+    *sections, last = key.split(".")
+    table = raw
+    for section in sections:
+        table = table.setdefault(section, {})
+        if not isinstance(table, dict):
+            faults.append(f"{text}: {section} is not a section")
+            return
+    parts = [f.name for f in fields(cls) if "kind" in f.metadata]
+    if last == "name" and sections[0] in parts and table.get("name") != value:
+        table.clear()
+    table[last] = value
+
+
+def parse(cls: type, raw: Mapping[str, Any], faults: list[str], prefix: str = "") -> Any:
+    """An instance of the dataclass `cls`, or None with the faults told.
+
+    Every option of every part is written out, with the defaults of its callable's signature.
+    `cls.contradictions()`, where there is one, tells which values do not go together.
+    """
+    before = len(faults)
+    known = {f.name: f for f in fields(cls)}
+    types = get_type_hints(cls)
+    values: dict[str, Any] = {}
+    for key, f in known.items():
+        where, wanted = f"{prefix}{key}", types[key]
+        if "kind" in f.metadata:
+            values[key] = _parse_part(where, raw.get(key, {}), f, faults)
+        elif is_dataclass(wanted) and key in raw:
+            values[key] = _parse_section(where, raw[key], wanted, faults)
+        elif key in raw:
+            values[key] = _parse_value(where, raw[key], wanted, f.metadata, faults)
+    faults += [_unknown(f"{prefix}{key}", key, known) for key in raw if key not in known]
+    if len(faults) > before:
+        return None
+    instance = cls(**values)
+    clashes = instance.contradictions() if hasattr(cls, "contradictions") else []
+    faults += [f"{prefix}{clash}" for clash in clashes]
+    return instance
+
+
+def _parse_section(where: str, raw: Any, wanted: Any, faults: list[str]) -> Any:
+    if isinstance(raw, dict):
+        return parse(wanted, raw, faults, f"{where}.")
+    faults.append(f"{where} = {toml(raw)} is not a section")
+    return None
+
+
+def _parse_value(
+    where: str, value: Any, wanted: Any, limits: Mapping[str, Any], faults: list[str]
+) -> Any:
+    if get_origin(wanted) is list:
+        if not isinstance(value, list):
+            faults.append(f"{where} = {toml(value)} is not a list")
+            return None
+        (inner,) = get_args(wanted)
+        return [_parse_value(where, v, inner, limits, faults) for v in value]
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not wanted:
+        words = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
+        faults.append(f"{where} = {toml(value)} is not {words[wanted]}")
+        return None
+    possible = {
+        "at_least": lambda limit: value >= limit,
+        "above": lambda limit: value > limit,
+        "at_most": lambda limit: value <= limit,
+        "choices": lambda limit: value in limit,
+    }
+    for rule, limit in limits.items():
+        if limit is not None and not possible[rule](limit):
+            shown = f"one of {', '.join(limit)}" if rule == "choices" else f"{limit:g}"
+            faults.append(f"{where} = {toml(value)} is not {_WORDING[rule]}{shown}")
+    return value
+
+
+_WORDING = {"at_least": "at least ", "above": "above ", "at_most": "at most ", "choices": ""}
+
+
+def _parse_part(section: str, raw: Any, f: Field[Any], faults: list[str]) -> Component | None:
+    """The part with every option written out."""
+    kind = f.metadata["kind"]
+    name = raw.get("name", f.default.name) if isinstance(raw, dict) else None
+    if not isinstance(name, str):
+        faults.append(f'{section} is not a section with name = "..."')
+        return None
+    before = len(faults)
+    try:
+        build = components.load(kind, name, f"{section}.name")
+    except SumlError as error:
+        faults.append(f"{section}.name = {toml(name)} does not exist. {error.fix}")
+        return None
+    options = {p.name: p.default for p in inspect.signature(build).parameters.values()}
+    for key, value in raw.items():
+        if key in options:
+            wanted = type(options[key])
+            options[key] = _parse_value(f"{section}.{key}", value, wanted, {}, faults)
+        elif key != "name":
+            faults.append(_unknown(f"{section}.{key}", key, options))
+    # A method checks its own values and costs nothing to build, unlike a backbone.
+    if kind == "losses" and len(faults) == before:
+        try:
+            build(**options)
+        except ValueError as error:
+            faults += [f"{section}.{line}" for line in str(error).splitlines()]
+    return Component(name, options) if len(faults) == before else None
+
+
+def _unknown(where: str, key: str, known: Mapping[str, Any]) -> str:
+    near = nearest_names(key, known)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+    return f"{where} is unknown, {hint}"

@@ -1,0 +1,63 @@
+"""Where the views of a clip lie, and one decoding for all of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from sumlctl.errors import SumlError
+from sumlctl.evaluation import views as module
+from sumlctl.evaluation.views import ClipViews, Views, collate
+from sumlctl.learning.batches import Failure
+from sumlctl.learning.clips import Clip
+from tests.unit.learning import small_world
+
+
+def test_parse():
+    assert Views.parse("10x3") == Views(10, 3)
+    assert Views.parse("10x3").count == 30
+    for text in ("10", "0x3", "3x0", "axb", "10x3x1", ""):
+        with pytest.raises(SumlError, match="--views"):
+            Views.parse(text)
+
+
+def test_windows_from_begin_to_end_and_one_in_the_middle(tmp_path):
+    clip = Clip("d/0", tmp_path, 2.0, 12.0, 10.0)
+    starts = Views(3, 1).times(clip, frames=2, stride=10)[:, 0]
+    np.testing.assert_allclose(starts, [2.0, 6.0, 10.0])
+    assert Views(1, 1).times(clip, frames=2, stride=10)[0, 0] == pytest.approx(6.0)
+
+
+def test_crops_are_left_middle_and_right():
+    ramp = torch.arange(30, dtype=torch.uint8).view(1, 1, 1, 30, 1).expand(1, 2, 10, 30, 3)
+    sizes = torch.tensor([[10, 30]])
+    means = [crop.mean() * 0.225 + 0.45 for crop in Views(1, 3).crops(ramp, sizes, 10)]
+    np.testing.assert_allclose([m.item() * 255 for m in means], [4.5, 14.5, 24.5], atol=1e-3)
+
+
+def test_each_clip_is_decoded_once(tmp_path, monkeypatch):
+    small_world.write_video(tmp_path / "v.mp4", (200, 30, 30))
+    clip = Clip("d/0", tmp_path / "v.mp4", 0.0, 1.0, 8.0)
+    asked = []
+
+    def decode(clip, times_s, short_side):
+        asked.append(times_s)
+        return np.arange(len(times_s), dtype=np.uint8).reshape(-1, 1, 1, 1), times_s
+
+    monkeypatch.setattr(module, "decode", decode)
+    item = ClipViews([clip], Views(5, 3), frames=4, stride=1, short_side=32)[0]
+    times_s = Views(5, 3).times(clip, 4, 1)
+    (needed,) = asked
+    assert (np.diff(needed) > 0).all()
+    np.testing.assert_array_equal(needed[item["clips"][..., 0, 0, 0]], times_s)
+
+
+def test_clips_that_cannot_be_decoded_are_named():
+    failure = Failure("d/1", "broken")
+    window = np.zeros((2, 4, 6, 8, 3), dtype=np.uint8)
+    batch = collate([{"index": 7, "clips": window}, failure])
+    assert batch["index"].tolist() == [7]
+    assert batch["clips"].shape == (2, 4, 6, 8, 3)
+    assert batch["failed"] == [failure]
+    assert collate([failure]) == {"failed": [failure]}

@@ -1,0 +1,146 @@
+"""Pipelines: defaults, overrides, and every fault at once."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from sumlctl import config, settings, shipped
+from sumlctl.errors import SumlError
+
+
+@pytest.fixture
+def load(tmp_path):
+    def load(text: str = "", *overrides: str) -> config.Pipeline:
+        path = tmp_path / "p.toml"
+        path.write_text(text, encoding="utf-8")
+        return config.load(path, overrides)
+
+    return load
+
+
+def faults(load, text: str, *overrides: str) -> list[str]:
+    with pytest.raises(SumlError) as caught:
+        load(text, *overrides)
+    assert str(caught.value).endswith("Correct the file or the --set options.")
+    return caught.value.got.split("; ")
+
+
+def test_defaults_are_the_papers_and_every_option_is_written_out(load):
+    pipeline = load()
+    assert (pipeline.stage_two.learning_rate, pipeline.stage_two.batch_size) == (0.01, 64)
+    assert (pipeline.stage_two.epochs, pipeline.optimiser.momentum) == (30, 0.9)
+    assert pipeline.loss.name == "sum-l"
+    assert pipeline.loss.options == {
+        "temperature": 0.06,
+        "sigma": 0.1,
+        "threshold": 0.5,
+        "w_t": 0.1,
+        "w_aw": 0.02,
+        "w_m": 0.1,
+    }
+
+
+def test_file_then_overrides_in_order(load):
+    text = 'seed = 3\n[stage_two]\nepochs = 5\n[data]\ntpv = ["a"]'
+    overrides = ("stage_two.epochs=6", "stage_two.epochs=7", 'data.tpv=["b", "c"]', "data.fpv=ek55")
+    pipeline = load(text, *overrides)
+    assert (pipeline.seed, pipeline.stage_two.epochs) == (3, 7)
+    assert (pipeline.data.tpv, pipeline.data.fpv) == (["b", "c"], "ek55")
+
+
+def test_whole_numbers_serve_as_numbers(load):
+    rate = load("", "stage_one.learning_rate=1").stage_one.learning_rate
+    assert rate == 1.0 and isinstance(rate, float)
+
+
+def test_another_method_drops_the_options_of_the_former(load):
+    text = '[loss]\nname = "sum-l"\nsigma = 0.2'
+    assert load(text).loss.options["sigma"] == 0.2
+    assert load(text, "loss.name=sum-l").loss.options["sigma"] == 0.2
+    changed = load(text, "loss.name=triplet", "loss.margin=0.3").loss
+    assert changed == settings.Component("triplet", {"margin": 0.3, "w_t": 0.1, "w_a": 0.02})
+
+
+def test_every_fault_is_told_at_once(load):
+    text = """
+    sede = 1
+    input = 3
+    precision = "fp8"
+    [backbone]
+    name = "r3d5"
+    [loss]
+    temperatures = 0.1
+    [stage_one]
+    batch_size = 1
+    epochs = "ten"
+    learning_rate = -1
+    [optimiser]
+    steps = [20, 10]
+    momentum = true
+    [data]
+    tpv = "exo"
+    """
+    told = faults(load, text, "head.dropout", "stage_two.epochs=1 2")
+    assert sorted(told) == sorted(
+        [
+            "head.dropout is not KEY=VALUE",
+            "stage_two.epochs=1 2 has a value that is not TOML",
+            "sede is unknown, did you mean seed?",
+            "input = 3 is not a section",
+            'precision = "fp8" is not one of auto, 32-true, bf16-mixed, 16-mixed',
+            'backbone.name = "r3d5" does not exist. Did you mean r3d50?',
+            "loss.temperatures is unknown, did you mean temperature?",
+            "stage_one.batch_size = 1 is not at least 2",
+            'stage_one.epochs = "ten" is not a whole number',
+            "stage_one.learning_rate = -1.0 is not above 0",
+            "optimiser.momentum = true is not a number",
+            'data.tpv = "exo" is not a list',
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("override", "fault"),
+    [
+        ("loss.temperature=0", "loss.temperature = 0.0 is not above 0"),
+        ("loss.sigma=nan", "loss.sigma = nan is not above 0"),
+        ("loss.threshold=1.5", "loss.threshold = 1.5 is not a cosine, from -1 to 1"),
+        ('loss.w_t="x"', 'loss.w_t = "x" is not a number'),
+        ("input.crop=300", "input.crop = 300 is larger than the short side 256"),
+        ("input.short_side=[320, 256]", "input.short_side = [320, 256] is not [smallest, largest]"),
+        ("input.short_side=[0, 256]", "input.short_side = 0 is not at least 1"),
+        ("optimiser.steps=[9, 5]", "optimiser.steps = [9.0, 5.0] does not ascend"),
+        ("stage_one.learning_rate=nan", "stage_one.learning_rate = nan is not above 0"),
+        ("seed.deep=1", "seed.deep=1: seed is not a section"),
+        ("loss=1", 'loss is not a section with name = "..."'),
+    ],
+)
+def test_impossible_values(load, override, fault):
+    assert faults(load, "seed = 1", override) == [fault]
+
+
+def test_not_toml(load):
+    with pytest.raises(SumlError, match="not valid TOML"):
+        load("seed = ")
+
+
+@pytest.mark.parametrize("name", ["sum-l", "demo"])
+def test_shipped_pipelines_load_and_survive_a_round_trip(name, tmp_path):
+    pipeline = config.load(shipped.find("pipelines", name, Path("none")))
+    path = tmp_path / "again.toml"
+    path.write_text(settings.dump(pipeline), encoding="utf-8")
+    assert config.load(path) == pipeline
+
+
+def test_strings_survive_a_round_trip(load, tmp_path):
+    odd = 'a "quoted" \\ name\twith ü and 😀'
+    dumped = settings.dump(load(f"[data]\nfpv = {settings.toml(odd)}"))
+    assert tomllib.loads(dumped)["data"]["fpv"] == odd
+
+
+def test_options_of_a_command_become_overrides():
+    options = {"data.fpv": "ek55", "data.tpv": ["a", "b"], "devices": None, "seed": 2}
+    assert config.overrides(options) == ['data.fpv="ek55"', 'data.tpv=["a", "b"]', "seed=2"]
