@@ -78,8 +78,12 @@ def parse(path: Path) -> Card:
     for key in (*_TEXTS, "viewpoints", "reader", "videos"):
         if key not in raw:
             raise _fault(path, f"key {key} is missing", "nothing", f"{key} = ...")
+    for key in ("reader", "videos", "vocabulary", "expected"):
+        if not isinstance(raw.get(key, {}), dict):
+            raise _fault(path, f"{key} is no table", repr(raw[key]), f"[{key}]")
     viewpoints = raw["viewpoints"]
-    if not viewpoints or any(v not in VIEWPOINTS for v in viewpoints):
+    known = isinstance(viewpoints, list) and all(v in VIEWPOINTS for v in viewpoints)
+    if not viewpoints or not known:
         raise _fault(path, "unknown viewpoint", repr(viewpoints), "a list of fpv, tpv or both")
     options = dict(raw["reader"])
     reader = options.pop("name", None)
@@ -98,14 +102,18 @@ def parse(path: Path) -> Card:
     )
 
 
-def _templates(path: Path, raw: Any) -> tuple[str, ...]:
-    templates = raw.get("paths") if isinstance(raw, dict) else None
-    if not isinstance(templates, list) or not all(isinstance(t, str) for t in templates):
+def _templates(path: Path, raw: dict[str, Any]) -> tuple[str, ...]:
+    templates = raw.get("paths")
+    if (
+        not isinstance(templates, list)
+        or not templates
+        or not all(isinstance(t, str) for t in templates)
+    ):
         raise _fault(path, "videos has no paths", repr(raw), 'paths = ["{video_id}.mp4"]')
     for template in templates:
         try:
             template.format(video_id="", participant="")
-        except (KeyError, IndexError, ValueError) as error:
+        except (LookupError, ValueError, AttributeError) as error:
             expected = "{video_id} and {participant} only"
             raise _fault(path, "unknown field in a path", repr(template), expected) from error
     return tuple(templates)
@@ -123,13 +131,15 @@ def _vocabulary(path: Path, raw: dict[str, Any]) -> dict[str, VocabularySource]:
             raise _fault(
                 path, f"vocabulary.{kind}", str(error), "size and names or file"
             ) from error
+        if not isinstance(source.size, int) or not all(isinstance(n, str) for n in names):
+            raise _fault(path, f"vocabulary.{kind}", repr(entry), "a whole size, names as texts")
         if names and source.size != len(names):
             raise _fault(path, f"vocabulary.{kind}.size", str(source.size), f"{len(names)} names")
         sources[kind] = source
     return sources
 
 
-def _expected(path: Path, raw: Any) -> dict[str, dict[str, int]]:
+def _expected(path: Path, raw: dict[str, Any]) -> dict[str, dict[str, int]]:
     for split, counts in raw.items():
         known = isinstance(counts, dict) and set(counts) <= {*VIEWPOINTS, "videos"}
         if not known or not all(isinstance(n, int) for n in counts.values()):

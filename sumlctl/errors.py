@@ -44,9 +44,9 @@ def unknown_name(where: object, kind: str, name: str, known: Iterable[str]) -> S
     )
 
 
-def from_os_error(error: OSError) -> SumlError:
-    """An operating-system fault in the words of our grammar."""
-    where = error.filename or "file system"
+def from_os_error(error: OSError, where: object = None) -> SumlError:
+    """An operating-system fault in the words of our grammar; `where` if the fault names no file."""
+    where = where or error.filename or "file system"
     reasons = {
         errno.ENOSPC: ("the disk is full", "Free some space and run the same command again."),
         errno.EROFS: ("the file system is read-only", "Choose another --workspace."),

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,9 +128,10 @@ def whole_file(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
-        raise from_os_error(error) from error
+        raise from_os_error(error, path) from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # nothing to remove, or the file system refuses that too
+            beside.unlink()
 
 
 def write(
@@ -186,8 +187,9 @@ def read(path: Path, kind: str, columns: Sequence[str] | None = None) -> pa.Tabl
         )
     try:
         check(path, kind, pq.read_schema(path))
-        return pq.read_table(path, columns=list(columns) if columns else None, partitioning=None)
-    except (pa.ArrowException, OSError) as error:
+        table = pq.read_table(path, columns=list(columns) if columns else None, partitioning=None)
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise SumlError(
             path,
             "not a whole Parquet file",
@@ -195,6 +197,7 @@ def read(path: Path, kind: str, columns: Sequence[str] | None = None) -> pa.Tabl
             expected=f"a {kind} table",
             fix=f"Delete it and make it again with `{_MAKERS[kind]}`.",
         ) from error
+    return table
 
 
 def check(path: Path, kind: str, found: pa.Schema) -> None:
@@ -208,8 +211,8 @@ def check(path: Path, kind: str, found: pa.Schema) -> None:
             expected=f"{kind}/1",
             fix=f"Delete it and make it again with `{_MAKERS[kind]}`.",
         )
-    fixed = schema(kind, found.field("vector").type.list_size if kind == "narrations" else None)
-    for field in fixed:
+    vector = found.field("vector").type if "vector" in found.names else None
+    for field in schema(kind, getattr(vector, "list_size", 1)):
         if field.name not in found.names:
             near = nearest_names(field.name, found.names)
             raise SumlError(

@@ -21,7 +21,7 @@ STEPS = (
 )
 NEXT = (
     "pairs list --sort=-similarity",
-    "pairs show demo-fpv/CLIP",
+    "pairs show demo-fpv/F01_0_0",
     "histogram --by clip",
     "train demo --method fpv-only",
     "doctor",

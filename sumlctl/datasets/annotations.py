@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from sumlctl.card import LABELS, Card
 from sumlctl.errors import SumlError, nearest_names, unknown_name
 
-COLUMNS = {
+COLUMNS: dict[str, Any] = {
     "native_id": pl.String,
     "viewpoint": pl.String,
     "split": pl.String,
@@ -23,10 +27,20 @@ COLUMNS = {
     "verbs": pl.List(pl.Int32),
     "nouns": pl.List(pl.Int32),
     "actions": pl.List(pl.Int32),
-    "source": pl.String,
+    "_source": pl.String,
 }
 
 _TIMESTAMP = r"^(\d+):([0-5]?\d):([0-5]?\d(?:\.\d+)?)$"
+_CLASS_IDS = r"^(\[[\d,\s-]*\]|[\d;,\s-]*)$"
+_MOST_CLASSES = 2**31  # ids are int32
+_UNREADABLE = (
+    pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,
+    pa.ArrowException,
+    UnicodeDecodeError,
+    OSError,
+)
+_TABLE = "a CSV, Parquet or JSONL table with rows"
 
 
 @dataclass(frozen=True)
@@ -34,7 +48,7 @@ class Annotations:
     """The clips of a dataset as its annotation files tell them.
 
     Args:
-        rows: one row per clip in the files' order, with the columns of `COLUMNS`; `source` names
+        rows: one row per clip in the files' order, with the columns of `COLUMNS`; `_source` names
             the file and row for error messages.
         files: the files read, for provenance.
         release: which release of the dataset they are, where the card tells releases apart.
@@ -69,7 +83,7 @@ def read_table(path: Path) -> pl.DataFrame:
     """A CSV, Parquet or JSONL file, every cell as it stands; CSV cells stay text.
 
     Returns:
-        The rows with a last column `source`, such as `train.csv row 2` (row 1 is the header
+        The rows with a last column `_source`, such as `train.csv row 2` (row 1 is the header
         in CSV and the first record elsewhere).
 
     Raises:
@@ -80,36 +94,65 @@ def read_table(path: Path) -> pl.DataFrame:
         if suffix == ".csv":
             frame = pl.read_csv(path, infer_schema=False, encoding="utf8")
         elif suffix == ".parquet":
-            frame = pl.read_parquet(path)
+            frame = _read_parquet(path)
         elif suffix in {".jsonl", ".ndjson"}:
             frame = pl.read_ndjson(path, infer_schema_length=None)
         else:
-            raise _unreadable(path, f"a {suffix or 'nameless'} file")
-    except (pl.exceptions.PolarsError, UnicodeDecodeError, OSError) as error:
+            raise malformed(path, f"a {suffix or 'nameless'} file", _TABLE)
+    except _UNREADABLE as error:
         got = str(error).splitlines()[0][:120] if path.stat().st_size else "an empty file"
-        raise _unreadable(path, got) from error
+        raise malformed(path, got, _TABLE) from error
+    if any("\ufffd" in name or "\0" in name for name in frame.columns):
+        raise malformed(path, f"a header {frame.columns[0]!r}", _TABLE)
     if frame.is_empty():
-        raise _unreadable(path, "no rows")
+        raise malformed(path, "no rows", _TABLE)
     first = 2 if suffix == ".csv" else 1
     number = pl.int_range(first, first + frame.height).cast(pl.String)
-    return frame.with_columns(source=pl.lit(f"{path.name} row ") + number)
+    return frame.with_columns(_source=pl.lit(f"{path.name} row ") + number)
 
 
-def _unreadable(path: Path, got: str) -> SumlError:
-    return SumlError(
-        path,
-        "cannot read the annotations",
-        got=got,
-        expected="a CSV, Parquet or JSONL table with rows",
-        fix="Check that the download is complete.",
-    )
+def _read_parquet(path: Path) -> pl.DataFrame:
+    """Reads by Arrow, which checks every value; a damaged file can end polars and its process."""
+    table = pq.read_table(path, partitioning=None)
+    table.validate(full=True)
+    return pl.DataFrame(dict(zip(table.column_names, table.columns, strict=True)))
+
+
+def read_text(path: Path) -> str:
+    """A text file in UTF-8.
+
+    Raises:
+        SumlError: it is something else.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise malformed(path, str(error), "text in UTF-8") from error
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file.
+
+    Raises:
+        SumlError: it is something else.
+    """
+    try:
+        return json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise malformed(path, str(error), "JSON") from error
+
+
+def malformed(where: object, got: str, expected: str) -> SumlError:
+    """The error for an annotation that has not the form it should have."""
+    fix = "Check that the download is complete."
+    return SumlError(where, "malformed annotation", got=got[:120], expected=expected, fix=fix)
 
 
 def require_columns(frame: pl.DataFrame, wanted: Sequence[str], path: Path) -> None:
     """Raises a SumlError that names the first missing column and its nearest match."""
     for column in wanted:
         if column not in frame.columns:
-            near = nearest_names(column, [c for c in frame.columns if c != "source"])
+            near = nearest_names(column, [c for c in frame.columns if c != "_source"])
             raise SumlError(
                 path,
                 f"column {column} is missing",
@@ -123,7 +166,7 @@ def refuse(frame: pl.DataFrame, bad: pl.Expr, what: str, got: str, expected: str
     """Raises a SumlError for the first row where `bad` holds or is null.
 
     Args:
-        frame: rows with a `source` column.
+        frame: rows with a `_source` column.
         bad: a boolean expression.
         what: what is wrong with such a row.
         got: the column whose value is shown.
@@ -136,7 +179,7 @@ def refuse(frame: pl.DataFrame, bad: pl.Expr, what: str, got: str, expected: str
     value = value.to_list() if isinstance(value, pl.Series) else value
     more = f" (and {found.height - 1:,} more rows)" if found.height > 1 else ""
     raise SumlError(
-        found.get_column("source")[0],
+        found.get_column("_source")[0],
         f"{what}{more}",
         got=repr(value),
         expected=expected,
@@ -160,9 +203,23 @@ def seconds(frame: pl.DataFrame, column: str) -> pl.DataFrame:
     return timed.with_columns(pl.col("_seconds").alias(column)).drop("_seconds")
 
 
-def id_list(column: str) -> pl.Expr:
-    """Class ids out of a cell: an integer, `[3, 5]`, `3;5` or a list column."""
-    return pl.col(column).str.extract_all(r"-?\d+").cast(pl.List(pl.Int32))
+def holds_ids(cells: pl.Series) -> bool:
+    """Whether every text is empty, `3`, `[3, 5]` or `3;5`."""
+    return cells.fill_null("").str.contains(_CLASS_IDS).all()
+
+
+def class_ids(frame: pl.DataFrame, column: str) -> pl.DataFrame:
+    """Turns a column of texts such as `3`, `[3, 5]` or `3;5` into lists of class ids.
+
+    Raises:
+        SumlError: a text is something else; file, row and text are named.
+    """
+    text = pl.col(column).fill_null("").str.strip_chars()
+    ids = text.str.extract_all(r"-?\d+").cast(pl.List(pl.Int32), strict=False)
+    too_great = ids.list.eval(pl.element().is_null()).list.any()
+    bad = ~text.str.contains(_CLASS_IDS) | too_great
+    refuse(frame, bad, f"{column} is no class id", column, "such as 3, [3, 5] or 3;5")
+    return frame.with_columns(ids.alias(column))
 
 
 def no_ids() -> pl.Expr:
@@ -171,17 +228,18 @@ def no_ids() -> pl.Expr:
 
 
 def check(rows: pl.DataFrame, sizes: Mapping[str, int]) -> None:
-    """Refuses duplicate clips, clips that end before they start, and unknown class ids.
+    """Refuses clips without id or video, duplicates, stop before start, and unknown class ids.
 
     Args:
         rows: with the columns of `COLUMNS`.
-        sizes: label kind -> number of classes; kinds without a vocabulary are not checked.
+        sizes: label kind -> number of classes, of the kinds that have a vocabulary.
 
     Raises:
         SumlError: names file, row and value.
     """
     expected = "each clip id once"
     refuse(rows, pl.col("native_id").is_null(), "clip without an id", "native_id", expected)
+    refuse(rows, pl.col("video_id") == "", "clip without a video", "video_id", "a video id")
     again = ~pl.col("native_id").is_first_distinct()
     refuse(rows, again, "duplicate clip id", "native_id", expected)
     refuse(rows, pl.col("start_s") < 0, "start before the video", "start_s", "0 or later")
@@ -191,11 +249,11 @@ def check(rows: pl.DataFrame, sizes: Mapping[str, int]) -> None:
     )
     refuse(timed, before, "stop is not after start", "_times", "start < stop")
     for kind in LABELS:
-        if kind in sizes:
-            outside = (pl.element() < 0) | (pl.element() >= sizes[kind])
-            bad = pl.col(kind).list.eval(outside.fill_null(True)).list.any()
-            inside = f"ids from 0 to {sizes[kind] - 1}"
-            refuse(rows, bad, f"{kind} outside the vocabulary", kind, inside)
+        size = sizes.get(kind, _MOST_CLASSES)
+        outside = (pl.element() < 0) | (pl.element() >= size)
+        bad = pl.col(kind).list.eval(outside.fill_null(True)).list.any()
+        inside = f"ids from 0 to {size - 1}"
+        refuse(rows, bad, f"{kind} outside the vocabulary", kind, inside)
 
 
 def option(card: Card, key: str, kind: type, default: object = None) -> object:

@@ -32,7 +32,8 @@ def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
 
     v0: a train row describes the third-person video; its first-person twin `<id>EGO` was acted
     from the same script and has no times of its own, so the twin's clips carry the times of the
-    third-person video. v1: every video has its own row.
+    third-person video. v1: every video has its own row. Instances that end before they start,
+    which the published files hold, are left out and counted.
 
     Card options:
         classes: class list, `c000 Name` per line.
@@ -58,12 +59,13 @@ def _release(
     def present(names: dict[str, object]) -> list[Path]:
         return [annotations / name for name in names if (annotations / name).is_file()]
 
-    if separate := present(dict(_V1)):
-        return "v1", [_instances(p, *_V1[p.name]) for p in separate], separate, ()
-    if mixed := present(dict(_V1_MIXED)):
-        return "v1", [_instances(p, _V1_MIXED[p.name], None) for p in mixed], mixed, ()
-    old = present(dict(_V0))
-    if not old:
+    if files := present(dict(_V1)):
+        release, frames = "v1", [_instances(p, *_V1[p.name]) for p in files]
+    elif files := present(dict(_V1_MIXED)):
+        release, frames = "v1", [_instances(p, _V1_MIXED[p.name], None) for p in files]
+    elif files := present(dict(_V0)):
+        release, frames = "v0", [_instances(p, *_V0[p.name]) for p in files]
+    else:
         raise SumlError(
             annotations,
             "no annotation file of Charades-Ego",
@@ -71,19 +73,17 @@ def _release(
             expected=f"{next(iter(_V1))} or {next(iter(_V0))}",
             fix=f"Get them from {card.homepage} or point --annotations at their folder.",
         )
-    frames = [_instances(p, *_V0[p.name]) for p in old]
+    kept = [f.filter(pl.col("stop_s") > pl.col("start_s")) for f in frames]
     notes = []
-    if old[0].name == "CharadesEgo_v0_train.csv":
-        frames.insert(1, _twins(frames[0]))
+    if dropped := sum(f.height for f in frames) - sum(f.height for f in kept):
+        notes.append(f"{dropped:,} action instances that end before they start are left out")
+    if files[0].name == "CharadesEgo_v0_train.csv":
+        kept.insert(1, _twins(kept[0]))
         notes.append(
-            f"{frames[1].height:,} first-person training clips carry the times of their "
+            f"{kept[1].height:,} first-person training clips carry the times of their "
             "third-person twins: release v0 has none of their own"
         )
-    dropped = sum(len(f.filter(pl.col("stop_s") <= pl.col("start_s"))) for f in frames)
-    if dropped:
-        notes.append(f"{dropped:,} action instances that end before they start are left out")
-    kept = [f.filter(pl.col("stop_s") > pl.col("start_s")) for f in frames]
-    return "v0", kept, old, tuple(notes)
+    return release, kept, files, tuple(notes)
 
 
 def _twins(third_person: pl.DataFrame) -> pl.DataFrame:
@@ -106,7 +106,7 @@ def _instances(path: Path, split: str, viewpoint: str | None) -> pl.DataFrame:
         video_id="id",
         participant=pl.col("subject").fill_null(""),
         instance=pl.col("actions").str.split(";"),
-        source="source",
+        _source="_source",
     )
     actions = actions.explode("instance").filter(pl.col("instance").str.strip_chars() != "")
     parts = pl.col("instance").str.strip_chars().str.extract_groups(_ACTION).struct
@@ -122,10 +122,9 @@ def _instances(path: Path, split: str, viewpoint: str | None) -> pl.DataFrame:
 
 def _classes(classes: Path, mapping: Path) -> pl.DataFrame:
     """Class -> narration, action id, noun id and verb id."""
-    names = [line.split(" ", 1) for line in _lines(classes, 2)]
-    roles = [line.split() for line in _lines(mapping, 3)]
-    named = pl.DataFrame(names, schema=["action", "narration"], orient="row")
-    mapped = pl.DataFrame(roles, schema=["action", "noun", "verb"], orient="row")
+    named = pl.DataFrame(_lines(classes, 2), _texts("action", "narration"), orient="row")
+    mapped = pl.DataFrame(_lines(mapping, 3), _texts("action", "noun", "verb"), orient="row")
+    named, mapped = named.unique("action", keep="first"), mapped.unique("action", keep="first")
 
     def ids(column: str) -> pl.Expr:
         return pl.concat_list(pl.col(column).str.slice(1).cast(pl.Int32, strict=False))
@@ -135,15 +134,16 @@ def _classes(classes: Path, mapping: Path) -> pl.DataFrame:
     )
 
 
-def _lines(path: Path, words: int) -> list[str]:
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    for number, line in enumerate(lines, 1):
-        if line and len(line.split()) < words:
-            raise SumlError(
-                f"{path.name} line {number}",
-                "too few words",
-                got=repr(line),
-                expected=f"at least {words}",
-                fix="Check that the download is complete.",
-            )
-    return [line for line in lines if line]
+def _texts(*columns: str) -> dict[str, type[pl.String]]:
+    return dict.fromkeys(columns, pl.String)
+
+
+def _lines(path: Path, words: int) -> list[list[str]]:
+    """The words of every line that is not empty; the last one is the rest of the line."""
+    lines = []
+    for number, line in enumerate(an.read_text(path).splitlines(), 1):
+        parts = line.strip().split(maxsplit=words - 1)
+        if parts and len(parts) < words:
+            raise an.malformed(f"{path.name} line {number}", repr(line), f"{words} words or more")
+        lines.append(parts)
+    return [parts for parts in lines if parts]

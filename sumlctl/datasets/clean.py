@@ -13,9 +13,9 @@ def clean(narration: str) -> str:
     Lower case because datasets disagree about it ("Opening a door", "open door") and case says
     nothing about the action.
     """
-    text = unicodedata.normalize("NFC", narration)
-    text = "".join(" " if unicodedata.category(c)[0] == "C" else c for c in text)
-    return " ".join(text.lower().split())
+    text = "".join(" " if unicodedata.category(c)[0] == "C" else c for c in narration)
+    # Lower case first: J with a caron has no composed form, j with a caron has.
+    return " ".join(unicodedata.normalize("NFC", text.lower()).split())
 
 
 def clean_column(narrations: pl.Series) -> pl.Series:

@@ -52,22 +52,23 @@ def _segments(path: Path, split: str) -> pl.DataFrame:
     an.require_columns(frame, (key, *_WANTED), path)
     for column in ("start_timestamp", "stop_timestamp"):
         frame = an.seconds(frame, column)
-    main, every = an.id_list("noun_class"), an.id_list("all_noun_classes")
-    rows = frame.select(
+    for column in ("verb_class", "noun_class", "all_noun_classes"):
+        frame = an.class_ids(frame, column)
+    for column in ("verb_class", "noun_class"):
+        absent = pl.col(column).list.len() == 0
+        an.refuse(frame, absent, f"no {column}", column, "a class id")
+    nouns = pl.concat_list("noun_class", "all_noun_classes")
+    return frame.select(
         pl.col(key).alias("native_id"),
         viewpoint=pl.lit("fpv"),
         split=pl.lit(split),
         video_id="video_id",
-        participant="participant_id",
+        participant=pl.col("participant_id").fill_null(""),
         start_s="start_timestamp",
         stop_s="stop_timestamp",
-        narration="narration",
-        verbs=an.id_list("verb_class"),
-        nouns=pl.concat_list(main, every).list.unique(maintain_order=True),
+        narration=pl.col("narration").fill_null(""),
+        verbs="verb_class",
+        nouns=nouns.list.unique(maintain_order=True),
         actions=an.no_ids(),
-        source="source",
+        _source="_source",
     )
-    for column, kind in (("verb_class", "verbs"), ("noun_class", "nouns")):
-        shown = rows.with_columns(frame.get_column(column).alias("_cell"))
-        an.refuse(shown, pl.col(kind).list.len() == 0, f"no {column}", "_cell", "a class id")
-    return rows

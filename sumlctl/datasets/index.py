@@ -30,6 +30,7 @@ class Indexed:
         dataset: its name.
         splits: one record per split and viewpoint, see `_summarise`.
         unreadable: video id -> reason.
+        flawed: video id -> what is wrong with a video that can be read all the same.
         notes: what the reader had to say.
         written: the tables written.
     """
@@ -37,6 +38,7 @@ class Indexed:
     dataset: str
     splits: list[dict[str, Any]]
     unreadable: dict[str, str]
+    flawed: dict[str, str]
     notes: tuple[str, ...]
     written: tuple[Path, ...]
 
@@ -73,7 +75,7 @@ def index(
     found = survey(card, told.rows, videos, workspace.table(dataset, "videos"), jobs)
     clips = _clips(card, told.rows, found)
     inputs = {
-        path.relative_to(annotations).as_posix(): tables.digest(path)
+        _name(path, annotations): tables.digest(path)
         for path in dict.fromkeys([*told.files, *class_lists])
     }
     inputs[f"manifests/{card.path.name}"] = tables.digest(card.path)
@@ -83,14 +85,21 @@ def index(
     tables.write(found.to_arrow(), written[0], "videos", inputs=inputs, config=config, extra=root)
     extra = {"vocabulary": words, **root}
     tables.write(clips.to_arrow(), written[1], "clips", inputs=inputs, config=config, extra=extra)
-    bad = found.filter(pl.col("status") == "unreadable")
+    said = found.filter(pl.col("error").is_not_null())
+    bad = pl.col("status") == "unreadable"
     return Indexed(
         dataset,
         _summarise(clips, found, _expected(card, told.release)),
-        dict(bad.select("video_id", "error").iter_rows()),
+        dict(said.filter(bad).select("video_id", "error").iter_rows()),
+        dict(said.filter(~bad).select("video_id", "error").iter_rows()),
         told.notes,
         written,
     )
+
+
+def _name(path: Path, annotations: Path) -> str:
+    """A file as the card names it; one elsewhere, by its bare name."""
+    return path.relative_to(annotations).as_posix() if annotations in path.parents else path.name
 
 
 def _check_viewpoints(card: cards.Card, rows: pl.DataFrame) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -14,7 +13,6 @@ import polars as pl
 from sumlctl import plain_pickle
 from sumlctl.card import Card
 from sumlctl.datasets import annotations as an
-from sumlctl.errors import SumlError
 
 FPS = 24.0  # both releases count frames at 24 per second
 
@@ -49,7 +47,7 @@ def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
         for name in ("acts", "objs")
     }
     splits = {s: annotations / f for s, f in _SPLITS.items() if (annotations / f).is_file()}
-    split_of = {video: s for s, path in splits.items() for video in _json(path)}
+    split_of = {video: s for s, path in splits.items() for video in _names(path)}
     if not split_of:
         an.annotation_file(annotations, _SPLITS["train"], card)
     if (annotations / _INTERVALS).is_file():
@@ -58,8 +56,12 @@ def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
     else:
         metadata["hois"] = an.annotation_file(annotations, "metadata/all_hois.json", card)
         files = [an.annotation_file(annotations, name, card) for name in (_FRAMES, _SEGMENTS)]
-        clips = _first_release(*files, metadata["hois"], split_of)
-    rows = pl.DataFrame(list(clips), schema=an.COLUMNS)
+        clips = _first_release(files[0], files[1], metadata["hois"], split_of)
+    try:
+        rows = pl.DataFrame(list(clips), schema=an.COLUMNS)
+    except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
+        expected = "the structure that LEMMA's authors published"
+        raise an.malformed(files[0], f"{type(error).__name__}: {error}", expected) from error
     return an.Annotations(rows, (*files, *metadata.values(), *splits.values()))
 
 
@@ -90,7 +92,7 @@ def _clip(video: str, split: str, number: int, first: int, last: int) -> dict[st
 def _first_release(
     frames_file: Path, segments_file: Path, hois_file: Path, split_of: dict[str, str]
 ) -> Iterator[dict[str, Any]]:
-    hois: list[str] = _json(hois_file)
+    hois = _names(hois_file)
     segments = _rows(segments_file, 3)
     wanted = {(video, int(first)) for video, first, _ in segments if video in split_of}
     labels = defaultdict(list)
@@ -111,16 +113,16 @@ def _first_release(
             "verbs": sorted({int(verb) for (verb, _), _ in done}),
             "nouns": sorted({int(n) for (_, places), _ in done for p in places for n in p}),
             "actions": sorted({hoi for _, hoi in done}),
-            "source": f"{segments_file.name} row {number + 1}",
+            "_source": f"{segments_file.name} row {number + 1}",
         }
 
 
 def _refined(
     path: Path, metadata: dict[str, Path], split_of: dict[str, str]
 ) -> Iterator[dict[str, Any]]:
-    verbs = {name.casefold(): i for i, name in enumerate(_json(metadata["acts"]))}
-    nouns = {name.casefold(): i for i, name in enumerate(_json(metadata["objs"]))}
-    for video, people in _json(path).items():
+    verbs = {name.casefold(): i for i, name in enumerate(_names(metadata["acts"]))}
+    nouns = {name.casefold(): i for i, name in enumerate(_names(metadata["objs"]))}
+    for video, people in an.read_json(path).items():
         if video not in split_of:
             continue
         intervals = [row for person in people.values() for row in person]
@@ -136,7 +138,7 @@ def _refined(
                 "verbs": [verbs[verb]] if verb in verbs else [],
                 "nouns": sorted({nouns[w] for w in words if w in nouns}),
                 "actions": [],
-                "source": where,
+                "_source": where,
             }
 
 
@@ -145,24 +147,20 @@ def _interval(row: Any, where: str) -> tuple[str, int, int]:
         text, first, last = str(row[0]), int(row[1]), int(row[2])
     except (TypeError, ValueError, IndexError, KeyError) as error:
         expected = "[phrase, first frame, last frame, task]"
-        raise _malformed(where, repr(row)[:80], expected) from error
+        raise an.malformed(where, repr(row), expected) from error
     return text, first, last
 
 
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
-        raise _malformed(path, str(error), "JSON") from error
+def _names(path: Path) -> list[str]:
+    names = an.read_json(path)
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise an.malformed(path, repr(names), "a list of names")
+    return names
 
 
 def _rows(path: Path, width: int) -> list[Any]:
     rows = plain_pickle.load(path)
-    if not isinstance(rows, list) or any(len(row) < width for row in rows):
-        raise _malformed(path, type(rows).__name__, f"a list of rows with {width} entries")
+    sound = isinstance(rows, list) and all(isinstance(row, list | tuple) for row in rows)
+    if not sound or any(len(row) < width for row in rows):
+        raise an.malformed(path, type(rows).__name__, f"a list of rows with {width} entries")
     return rows
-
-
-def _malformed(where: object, got: str, expected: str) -> SumlError:
-    fix = "Check that the download is complete."
-    return SumlError(where, "malformed annotation", got=got, expected=expected, fix=fix)

@@ -67,8 +67,10 @@ def _probe(
     saved = time.monotonic()
     with progress(f"probing {card.name}", len(pending), "videos") as bar:
         for path, result in probe_many(list(pending), jobs=jobs):
+            found = path.stat()
+            stamp = {"size_bytes": found.st_size, "mtime_ns": found.st_mtime_ns}
             for video_id in pending[path]:
-                rows[video_id] |= asdict(result)
+                rows[video_id] |= asdict(result) | stamp
             bar.advance()
             if time.monotonic() - saved > _SAVE_EVERY_S:
                 probed = {k: row for k, row in rows.items() if row["status"] != "missing"}
@@ -78,7 +80,8 @@ def _probe(
 
 def _locate(card: Card, root: Path, video_id: str, participant: str) -> tuple[str, Path | None]:
     """The first of the card's paths that exists, else the first one and None."""
-    names = [t.format(video_id=video_id, participant=participant) for t in card.videos]
+    known = [t for t in card.videos if participant or "{participant}" not in t]
+    names = [t.format(video_id=video_id, participant=participant) for t in known or card.videos]
     for name in names:
         path = inside(root, name, f"video {video_id} of {card.name}")
         if path.is_file():

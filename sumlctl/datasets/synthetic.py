@@ -211,5 +211,5 @@ def _rows(table: Path, viewpoint: str) -> pl.DataFrame:
         verbs="verb",
         nouns="noun",
         actions=an.no_ids(),
-        source="source",
+        _source="_source",
     )

@@ -56,26 +56,35 @@ def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
 def _clips(card: Card, path: Path, split: str, columns: dict[str, str]) -> pl.DataFrame:
     frame = an.read_table(path)
     an.require_columns(frame, list(columns.values()), path)
+    for key, column in columns.items():
+        _check_type(frame.schema[column], key, f"{path.name} column {column}")
     for column in (columns["start_s"], columns["stop_s"]):
         frame = an.seconds(frame, column)
 
     def text(key: str, default: pl.Expr) -> pl.Expr:
         return pl.col(columns[key]).cast(pl.String) if key in columns else default
 
-    number = pl.col("source").str.extract(r"(\d+)$")
+    number = pl.col("_source").str.extract(r"(\d+)$")
     labels = {kind: _labels(card, frame, columns.get(kind), kind) for kind in LABELS}
     return frame.select(
         native_id=text("clip_id", pl.lit(f"{split}-") + number),
         viewpoint=text("viewpoint", pl.lit(card.viewpoints[0])),
         split=text("split", pl.lit(split)),
-        video_id=text("video_id", pl.lit("")),
+        video_id=text("video_id", pl.lit("")).fill_null(""),
         participant=text("participant", pl.lit("")).fill_null(""),
         start_s=columns["start_s"],
         stop_s=columns["stop_s"],
         narration=text("narration", pl.lit("")).fill_null(""),
         **labels,
-        source="source",
+        _source="_source",
     )
+
+
+def _check_type(dtype: pl.DataType, key: str, where: str) -> None:
+    plain = not (dtype.is_nested() or dtype in {pl.Binary, pl.Object})
+    listed = isinstance(dtype, pl.List) and dtype.inner.is_integer() and key in LABELS
+    if not plain and not listed:
+        raise an.malformed(where, f"type {dtype}", "class ids" if key in LABELS else "text")
 
 
 def _labels(card: Card, frame: pl.DataFrame, column: str | None, kind: str) -> pl.Expr:
@@ -84,10 +93,10 @@ def _labels(card: Card, frame: pl.DataFrame, column: str | None, kind: str) -> p
         return an.no_ids()
     dtype = frame.schema[column]
     if isinstance(dtype, pl.List):
-        return pl.col(column).cast(pl.List(pl.Int32)).fill_null(pl.lit([]))
+        return pl.col(column).cast(pl.List(pl.Int32), strict=False).fill_null(pl.lit([]))
     cell = frame.get_column(column).cast(pl.String).str.strip_chars().fill_null("")
-    if cell.str.contains(r"^(\[[\d,\s-]*\]|[\d;,\s-]*)$").all():
-        return an.id_list(column) if dtype == pl.String else pl.concat_list(pl.col(column))
+    if an.holds_ids(cell):
+        return pl.lit(an.class_ids(frame.with_columns(cell), column).get_column(column))
     source = card.vocabulary.get(kind)
     names = {name: i for i, name in enumerate(source.names)} if source else {}
     found = cell.replace_strict(names, default=None, return_dtype=pl.Int32)

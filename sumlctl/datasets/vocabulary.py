@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
+
+import polars as pl
 
 from sumlctl.card import Card, VocabularySource
 from sumlctl.console import warn
@@ -12,6 +13,8 @@ from sumlctl.datasets import annotations as an
 
 # Per label kind, per class id: the class name first, then further words for the class.
 Vocabulary = dict[str, list[list[str]]]
+
+_MOST_CLASSES = 100_000  # a greater id is a slip
 
 
 def load(card: Card, annotations: Path) -> tuple[Vocabulary, list[Path]]:
@@ -26,10 +29,11 @@ def load(card: Card, annotations: Path) -> tuple[Vocabulary, list[Path]]:
     vocabulary: Vocabulary = {}
     files = []
     for kind, source in card.vocabulary.items():
-        if source.names:
-            vocabulary[kind] = [_words(name) for name in source.names]
+        if source.names or source.file is None:
+            names = source.names or [""] * source.size
+            vocabulary[kind] = [_words(name) for name in names]
             continue
-        path = annotations / (source.file or "")
+        path = annotations / source.file
         if not path.is_file():
             warn(f"{path} is not there: {card.name} has no class names for {kind}")
             vocabulary[kind] = [[] for _ in range(source.size)]
@@ -43,20 +47,30 @@ def load(card: Card, annotations: Path) -> tuple[Vocabulary, list[Path]]:
 
 def _read(path: Path, source: VocabularySource) -> list[list[str]]:
     if path.suffix == ".json":
-        return [_words(name) for name in json.loads(path.read_text(encoding="utf-8"))]
+        names = an.read_json(path)
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise an.malformed(path, repr(names), "a list of class names")
+        return [_words(name) for name in names]
     if path.suffix == ".txt":
-        lines = [line.split(" ", 1) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.split(" ", 1) for line in an.read_text(path).splitlines()]
         return [_words(line[-1]) for line in lines if line[0]]
+    return _read_table(path, source)
+
+
+def _read_table(path: Path, source: VocabularySource) -> list[list[str]]:
     frame = an.read_table(path)
     columns = [c for c in (source.id, source.name, source.forms) if c]
     an.require_columns(frame, columns, path)
-    ids = [int(i) for i in frame.get_column(source.id)] if source.id else range(frame.height)
-    names = frame.get_column(source.name)
-    forms = frame.get_column(source.forms) if source.forms else [""] * frame.height
-    classes: list[list[str]] = [[] for _ in range(max(source.size, max(ids) + 1))]
-    for i, name, listed in zip(ids, names, forms, strict=True):
-        further = [word for form in re.findall(r"'([^']*)'", listed or "") for word in _words(form)]
-        classes[i] = list(dict.fromkeys([*_words(name), *further]))
+    ids = pl.col(source.id).cast(pl.Int64, strict=False) if source.id else pl.int_range(pl.len())
+    frame = frame.with_columns(_id=ids)
+    known = pl.col("_id").is_between(0, _MOST_CLASSES)
+    an.refuse(frame, ~known, "no class id", source.id or "_id", f"0 to {_MOST_CLASSES}")
+    forms = pl.col(source.forms) if source.forms else pl.lit("")
+    rows = frame.select("_id", name=source.name, forms=forms.fill_null("")).rows()
+    classes: list[list[str]] = [[] for _ in range(max(source.size, *(i + 1 for i, _, _ in rows)))]
+    for i, name, listed in rows:
+        further = [word for form in re.findall(r"'([^']*)'", listed) for word in _words(form)]
+        classes[i] = list(dict.fromkeys([*_words(name or ""), *further]))
     return classes
 
 
@@ -72,4 +86,4 @@ def _words(name: str) -> list[str]:
         words.append(" ".join(reversed(plain.split(":"))))
     if "/" in plain:
         words.extend(part.strip() for part in plain.split("/"))
-    return list(dict.fromkeys(" ".join(word.split()) for word in words))
+    return [word for word in dict.fromkeys(" ".join(word.split()) for word in words) if word]

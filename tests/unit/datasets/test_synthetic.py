@@ -66,7 +66,7 @@ def test_rows_are_whole(generated, name):
     an.check(rows, {kind: source.size for kind, source in card.vocabulary.items()})
     assert set(rows["viewpoint"]) == set(card.viewpoints)
     assert Counter(rows["split"]) == {"train": 13, "val": 5}
-    assert rows["source"].to_list() == [f"clips.csv row {i}" for i in range(2, 20)]
+    assert rows["_source"].to_list() == [f"clips.csv row {i}" for i in range(2, 20)]
 
 
 @pytest.mark.parametrize("name", DEMOS)

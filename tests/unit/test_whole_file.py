@@ -1,0 +1,110 @@
+"""Files are whole or absent: interruptions, full disks, folders that cannot be made."""
+
+import errno
+import hashlib
+import os
+import subprocess
+
+import pyarrow as pa
+import pytest
+
+from sumlctl import tables
+from sumlctl.errors import SumlError
+
+
+def write(path, narrations):
+    """Writes a clips table with nothing but narrations."""
+    rows = [{"narration": text} for text in narrations]
+    table = pa.Table.from_pylist(rows, tables.schema("clips"))
+    tables.write(table, path, "clips", inputs={}, config={})
+
+
+@pytest.mark.parametrize("fault", [ValueError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("older", [None, b"older"])
+def test_an_interrupted_write_leaves_what_was_there(tmp_path, fault, older):
+    path = tmp_path / "deep" / "x.parquet"
+    if older:
+        path.parent.mkdir()
+        path.write_bytes(older)
+    with pytest.raises(fault), tables.whole_file(path) as beside:
+        beside.write_bytes(b"half")
+        raise fault
+    assert [f.name for f in path.parent.iterdir()] == (["x.parquet"] if older else [])
+    assert not older or path.read_bytes() == older
+
+
+def test_a_whole_file_replaces_the_older_one(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"older")
+    with tables.whole_file(path) as beside:
+        beside.write_bytes(b"newer")
+        assert path.read_bytes() == b"older"
+    assert path.read_bytes() == b"newer"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_replaces_a_file_is_on_the_disk_first(tmp_path, monkeypatch):
+    steps = []
+    fsync, replace = os.fsync, type(tmp_path).replace
+    monkeypatch.setattr(os, "fsync", lambda fd: steps.append("fsync") or fsync(fd))
+    monkeypatch.setattr(
+        type(tmp_path), "replace", lambda *paths: steps.append("rename") or replace(*paths)
+    )
+    write(tmp_path / "x", [""])
+    assert steps == ["fsync", "rename"]
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_full_disk_as_fsync_tells_it(tmp_path, monkeypatch, older):
+    path = tmp_path / "clips.parquet"
+    if older:
+        write(path, ["older"])
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(SumlError) as caught:
+        write(path, ["newer", "newest"])
+    assert str(caught.value) == (
+        f"{path}: the disk is full, got errno 28; expected a working path. "
+        "Free some space and run the same command again."
+    )
+    assert list(tmp_path.iterdir()) == ([path] if older else [])
+    assert not older or tables.read(path, "clips").num_rows == 1
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 KiB; only root may mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(mount, capture_output=True, check=False)
+    except OSError as error:
+        pytest.skip(f"no small disk here: {error}")
+    if done.returncode:
+        pytest.skip(f"no small disk here: {done.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_is_really_full(small_disk):
+    path = small_disk / "clips.parquet"
+    write(path, ["older"])
+    small = path.read_bytes()
+    texts = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(5000)]
+    with pytest.raises(SumlError) as caught:
+        write(path, texts)
+    assert str(caught.value).startswith(f"{path}: the disk is full, got errno 28;")
+    assert list(small_disk.iterdir()) == [path]
+    assert path.read_bytes() == small
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SumlError) as caught:
+        write(tmp_path / "file" / "clips.parquet", [""])
+    assert "clips.parquet: " in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
