@@ -98,6 +98,14 @@ def mine(
     kept = pairs
     if settings.min_similarity is not None:
         kept = pairs.filter(pl.col("similarity") >= settings.min_similarity)
+    if kept.is_empty():
+        raise SumlError(
+            "--min-similarity",
+            "no pair is left",
+            got=settings.min_similarity,
+            expected=f"at most {pairs.get_column('similarity').max():.3f}, the best pair's",
+            fix="Lower it.",
+        )
     path = workspace.pairs(fpv, list(tpv))
     config = {
         **vars(settings),

@@ -162,6 +162,7 @@ def test_clips_without_video_take_part_only_where_no_clip_has_one(world: Workspa
         ({"assign": "random"}, "--assign: impossible value"),
         ({"top_k": 9}, "top-k is out of range"),
         ({"index": "lsh"}, "unknown index"),
+        ({"min_similarity": 0.99}, "no pair is left, got 0.99; expected at most 0.985"),
     ],
 )
 def test_bad_settings(world: Workspace, change: dict, message: str) -> None:
