@@ -103,7 +103,7 @@ def mine(
             "--min-similarity",
             "no pair is left",
             got=settings.min_similarity,
-            expected=f"at most {pairs.get_column('similarity').max():.3f}, the best pair's",
+            expected=f"at most {pairs['similarity'].to_numpy().max():.3f}, the best pair's",
             fix="Lower it.",
         )
     path = workspace.pairs(fpv, list(tpv))
