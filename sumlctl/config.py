@@ -130,6 +130,7 @@ class Pipeline:
     """Everything that a run depends on.
 
     Args:
+        title: what it is, in one line.
         seed: the only source of randomness.
         precision: arithmetic, in Lightning Fabric's names; `auto` is bf16-mixed where a GPU has it.
         devices: processes that train, one device each.
@@ -138,6 +139,7 @@ class Pipeline:
         log_every: steps between two lines of log.jsonl.
     """
 
+    title: str = ""
     seed: int = field(default=0, metadata=limits(at_least=0))
     precision: str = field(
         default="auto", metadata=limits(choices=("auto", "32-true", "bf16-mixed", "16-mixed"))
@@ -158,10 +160,11 @@ class Pipeline:
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Pipeline:
-    """Reads a pipeline, applies `KEY=VALUE` overrides in order, checks everything.
+    """Reads a pipeline, applies `KEY=VALUE` overrides, checks everything.
 
     Keys are dotted (`stage_two.epochs`), values are TOML; a bare word is a string. An override
-    that names another backbone or loss drops the options of the former one.
+    that names another backbone or loss drops the options of the former one; such names are
+    applied before anything else.
 
     Raises:
         SumlError: every fault of the file and the overrides at once.
@@ -173,7 +176,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Pipeline:
             path, "not valid TOML", got=error, expected="a pipeline", fix="Correct the file."
         ) from error
     faults: list[str] = []
-    for text in overrides:
+    for text in sorted(overrides, key=lambda text: ".name=" not in text.replace(" ", "")):
         settings.override(Pipeline, raw, text, faults)
     pipeline = settings.parse(Pipeline, raw, faults)
     if faults:

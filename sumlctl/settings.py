@@ -92,7 +92,7 @@ def override(cls: type, raw: dict[str, Any], text: str, faults: list[str]) -> No
             faults.append(f"{text}: {section} is not a section")
             return
     parts = [f.name for f in fields(cls) if "kind" in f.metadata]
-    if last == "name" and sections[0] in parts and table.get("name") != value:
+    if last == "name" and set(sections) & set(parts) and table.get("name") != value:
         table.clear()
     table[last] = value
 

@@ -50,13 +50,15 @@ def mine_pairs(
     for side in (mined.fpv, mined.tpv):
         pairs.say_left_out(side)
     summary = pairs.summary(mined)
-    summary["histogram"] = asdict(similarity.distribution(mined.written, workspace))
+    by = "class" if mined.fpv.labelled else "clip"
+    bars = similarity.distribution(mined.written, workspace, by=by)
+    summary["histogram"] = asdict(bars)
     summary["written"] = str(mined.written)
     if json:
         console.show_json(summary)
         return
     _show_summary(f"{fpv} → {'+'.join(tpv)}", summary)
-    _show_bars([similarity.distribution(mined.written, workspace)])
+    _show_bars([bars])
     console.note(f"wrote {mined.written}")
 
 

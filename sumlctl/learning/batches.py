@@ -198,8 +198,10 @@ def padded(clips: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
     sizes = np.array([clip.shape[1:3] for clip in clips])
     height, width = sizes.max(axis=0)
     same = [
-        np.pad(c, ((0, 0), (0, height - h), (0, width - w), (0, 0)), mode="edge")
-        for c, (h, w) in zip(clips, sizes, strict=True)
+        clip
+        if (h, w) == (height, width)
+        else np.pad(clip, ((0, 0), (0, height - h), (0, width - w), (0, 0)), mode="edge")
+        for clip, (h, w) in zip(clips, sizes, strict=True)
     ]
     return torch.from_numpy(np.stack(same)), torch.from_numpy(sizes)
 

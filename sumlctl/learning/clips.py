@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from sumlctl.errors import SumlError
 from sumlctl.workspace import Workspace
 
 _DECODABLE = ("ok", "truncated")
+_WHOLE_FRAME = 1e-6  # of a frame; less is rounding
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ class Clip:
         return np.minimum(self.start_s + position * slack + offsets, self._last_s)
 
     def every_frame(self) -> np.ndarray:
-        """Times of all frames of the clip, seconds."""
-        count = round((self._last_s - self.start_s) * self.fps) + 1
+        """Times of all frames of the clip, the one on screen at its end included, seconds."""
+        count = math.ceil((self._last_s - self.start_s) * self.fps - _WHOLE_FRAME) + 1
         return np.minimum(self.start_s + np.arange(count) / self.fps, self._last_s)
 
     @property

@@ -35,6 +35,12 @@ class Side:
     sources: list[Path]
     left_out: dict[str, int]
 
+    @property
+    def labelled(self) -> bool:
+        """Whether any clip has a label."""
+        labels = ("verbs", "nouns", "actions")
+        return any(bool((self.clips.get_column(kind).list.len() > 0).any()) for kind in labels)
+
     @classmethod
     def load(
         cls, workspace: Workspace, datasets: Sequence[str], viewpoint: str, split: str

@@ -72,7 +72,7 @@ def certified(
     is above that ceiling, no other row can belong to the answer. Where it is not, more candidates
     are fetched.
     """
-    _check(queries, base, k, index)
+    _check(queries, base, k, device, index)
     search = _faiss(base, device)
     slack = _error_bound(queries.shape[1])
     similarity = np.empty((len(queries), k))
@@ -96,13 +96,15 @@ def certified(
     return Certified(similarity, row, at_once, widened)
 
 
-def _check(queries: np.ndarray, base: np.ndarray, k: int, index: str) -> None:
+def _check(queries: np.ndarray, base: np.ndarray, k: int, device: str, index: str) -> None:
     if queries.ndim != 2 or base.ndim != 2 or queries.shape[1] != base.shape[1]:
         got, expected = f"{queries.shape} and {base.shape}", "[n, d] and [m, d]"
         raise _fault("vectors do not fit", got, expected, "Embed both sides with one encoder.")
     if not 1 <= k <= len(base):
         fix = "Lower --top-k or give a larger pool."
         raise _fault("top-k is out of range", str(k), f"1 to {len(base)}", fix)
+    if device not in {"auto", "cpu"} and not device.startswith("cuda"):
+        raise _fault("unknown device", repr(device), "auto, cpu or cuda", "Correct --device.")
     if index != "exact":
         raise _fault("unknown index", repr(index), "exact", "Use --index exact.")
 

@@ -70,7 +70,7 @@ def distribution(
         edges: limits of the ranges; the last range includes its upper limit.
 
     Raises:
-        SumlError: a table is missing, or the pairs belong to other clips.
+        SumlError: a table is missing, the pairs belong to other clips, or no clip has a class.
     """
     table = tables.read(path, "pairs", ["fpv_clip_id", "rank", "similarity"])
     config: dict[str, Any] = tables.metadata(table, "config")
@@ -88,10 +88,18 @@ def distribution(
     similarity = pl.col("similarity").cast(pl.Float64)
     if by == "class":
         stat = similarity.max() if class_stat == "max" else similarity.mean()
-        counted = joined.group_by("class").agg(stat.alias("similarity"))
+        labelled = joined.drop_nulls("class")
+        values = labelled.group_by("class").agg(stat).get_column("similarity")
     else:
-        counted = joined.select(similarity)
-    values = counted.get_column("similarity")
+        values = joined.select(similarity).get_column("similarity")
+    if values.is_empty():
+        raise SumlError(
+            workspace.table(config["fpv"], "clips"),
+            "no clip has an action class",
+            got="clips without labels",
+            expected="verbs, nouns or actions",
+            fix="Use --by clip, or map the label columns in the dataset's card.",
+        )
     limits = [-np.inf, *edges[1:-1], np.inf]  # left-closed; the last range takes its upper limit
     shares = np.histogram(values.to_numpy(), bins=limits)[0] / len(values)
     return Distribution(
@@ -108,13 +116,14 @@ def distribution(
 
 
 def _classes(clips: Path) -> pl.DataFrame:
-    """clip_id and the class it counts for."""
+    """clip_id and the class it counts for, null for a clip without labels."""
     table = tables.read(clips, "clips", ["clip_id", "verbs", "nouns", "actions"])
     frame = pl.DataFrame(pl.from_arrow(table))
     has_actions = "actions" in (tables.metadata(table, "vocabulary") or {})
     names = ["actions"] if has_actions else ["verbs", "nouns"]
     main = [pl.col(name).list.get(0, null_on_oob=True) for name in names]
-    return frame.select("clip_id", pl.concat_list(main).alias("class"))
+    labelled = pl.any_horizontal(label.is_not_null() for label in main)
+    return frame.select("clip_id", pl.when(labelled).then(pl.concat_list(main)).alias("class"))
 
 
 def _coverage(similarity: pl.Series, steps: int = 100) -> list[tuple[float, float]]:

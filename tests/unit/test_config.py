@@ -60,8 +60,14 @@ def test_another_method_drops_the_options_of_the_former(load):
     text = '[loss]\nname = "sum-l"\nsigma = 0.2'
     assert load(text).loss.options["sigma"] == 0.2
     assert load(text, "loss.name=sum-l").loss.options["sigma"] == 0.2
-    changed = load(text, "loss.name=triplet", "loss.margin=0.3").loss
-    assert changed == settings.Component("triplet", {"margin": 0.3, "w_t": 0.1, "w_a": 0.02})
+    expected = settings.Component("triplet", {"margin": 0.3, "w_t": 0.1, "w_a": 0.02})
+    assert load(text, "loss.name=triplet", "loss.margin=0.3").loss == expected
+    assert load(text, "loss.margin=0.3", "loss.name=triplet").loss == expected
+
+
+def test_a_name_outside_any_section_is_unknown(load):
+    (fault,) = faults(load, "", "name=foo")
+    assert fault.startswith("name is unknown, known: title, seed")
 
 
 def test_every_fault_is_told_at_once(load):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import av
 import numpy as np
 import pytest
 
@@ -99,6 +100,23 @@ def test_kept_clips_give_the_same_windows(clips):
     pixels, _ = kept.reader._kept["d/1"]
     assert kept.reader.room == 10**8 - pixels.nbytes
     assert not fresh.reader._kept
+
+
+def test_kept_clips_that_start_between_frames_lose_none(tmp_path):
+    """Eight numbered frames at 10 fps: from 0.17 s to 0.65 s frames 1 to 5 are on screen."""
+    path = tmp_path / "numbered.mp4"
+    pictures = [np.full((48, 64, 3), 30 * i, np.uint8) for i in range(8)]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        container.mux(stream.encode())
+    clip = Clip("d/0", path, 0.17, 0.65, 10.0)
+    times_s = clip.window(6, 1, 1.0)
+    for room in (10**8, 0):
+        levels = ClipReader(48, room).window(clip, times_s)[:, 0, 0, 0]
+        assert np.round(levels / 30).astype(int).tolist() == [1, 2, 3, 4, 5, 5]
 
 
 def test_collate_pads_by_repeating_the_edge():

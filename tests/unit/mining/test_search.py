@@ -118,6 +118,12 @@ def test_unknown_index() -> None:
         nearest(vectors, vectors, 1, index="hnsw")
 
 
+def test_unknown_device() -> None:
+    vectors = np.eye(3, dtype=np.float32)
+    with pytest.raises(SumlError, match="unknown device, got 'banana'"):
+        nearest(vectors, vectors, 1, device="banana")
+
+
 @pytest.mark.gpu
 def test_gpu_and_cpu_agree() -> None:
     rng = np.random.default_rng(4)

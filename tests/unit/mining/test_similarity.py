@@ -61,7 +61,7 @@ def test_coverage(mined: Workspace) -> None:
 
 
 def test_identical_narrations_fall_into_the_closed_last_range(workspace: Workspace) -> None:
-    write_clips(workspace, "ego", ["same"])
+    write_clips(workspace, "ego", ["same"], verbs=[[0]], nouns=[[0]])
     write_vectors(workspace, "ego", {"same": (1.0, 2.0, 3.0)})
     write_clips(workspace, "exo", ["same"], viewpoint=["tpv"])
     write_vectors(workspace, "exo", {"same": (1.0, 2.0, 3.0)})
@@ -106,3 +106,16 @@ def test_choosing_tables(mined: Workspace) -> None:
     assert [p.name for p in tables_of(mined, [], [])] == ["ego--exo.parquet"]
     with pytest.raises(SumlError, match="expected ego--exo"):
         tables_of(mined, ["ek55"], [])
+
+
+def test_clips_without_labels_are_no_class(workspace: Workspace) -> None:
+    write_clips(workspace, "ego", ["one", "two"], verbs=[[0], []], nouns=[[0], []])
+    write_vectors(workspace, "ego", {"one": (1, 0), "two": (0, 1)})
+    write_clips(workspace, "exo", ["pole"], viewpoint=["tpv"])
+    write_vectors(workspace, "exo", {"pole": (1, 0)})
+    mine("ego", ["exo"], workspace, Settings())
+    assert distribution(workspace.all_pairs()[0], workspace).n == 1
+    write_clips(workspace, "ego", ["one", "two"])
+    with pytest.raises(SumlError, match="no clip has an action class"):
+        distribution(workspace.all_pairs()[0], workspace)
+    assert shares(workspace, by="clip") == [0.5, 0, 0, 0, 0.5]
