@@ -10,6 +10,8 @@ from sumlctl import __version__
 from sumlctl.cli import catalog, data, demo, learn, pairs
 from sumlctl.errors import SumlError, from_os_error
 
+_INTERRUPTED = 130  # what typer exits with on Ctrl-C
+
 app = typer.Typer(
     name="sumlctl",
     help="Learn first-person video recognition from unpaired third-person videos (SUM-L).",
@@ -46,9 +48,10 @@ def main() -> None:
     words = [word for word in sys.argv[1:] if word != "--debug"]
     try:
         app(words)
-    except KeyboardInterrupt:
-        _say("interrupted; run the same command again to go on")
-        sys.exit(130)
+    except SystemExit as stop:
+        if stop.code == _INTERRUPTED:
+            _say("interrupted; run the same command again to go on")
+        raise
     except Exception as error:
         if debug:
             raise

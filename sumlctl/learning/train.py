@@ -46,12 +46,21 @@ def train(workspace: Workspace, pipeline: Pipeline, run: str | None = None) -> P
     method = components.load("losses", pipeline.loss.name)(**pipeline.loss.options)
     fabric = launch(pipeline.devices, pipeline.precision)
     pair_set = pairs.load(workspace, pipeline.data, method.uses_tpv)
+    tasks = _tasks(pair_set)
     folder = Path(fabric.broadcast(str(_claim(workspace, pipeline, run, fabric))))
-    trained = _Run(pipeline, fabric, folder)
+    trained = _Run(pipeline, fabric, folder, tasks)
     if pair_set.tpv is not None:
         trained.stage_one(pair_set.tpv)
     trained.stage_two(method, pair_set)
     return folder
+
+
+def _tasks(pair_set: PairSet) -> dict[str, list[Task]]:
+    """The heads' tasks by viewpoint."""
+    tasks = {"fpv": fpv_tasks(pair_set.fpv.vocabularies)}
+    if pair_set.tpv is not None:
+        tasks["tpv"] = tpv_tasks(pair_set.tpv.vocabularies)
+    return tasks
 
 
 def launch(devices: int, precision: str) -> Fabric:
@@ -94,8 +103,14 @@ def _claim(workspace: Workspace, pipeline: Pipeline, run: str | None, fabric: Fa
 class _Run:
     """What both stages of one run share."""
 
-    def __init__(self, pipeline: Pipeline, fabric: Fabric, folder: Path) -> None:
-        self.pipeline, self.fabric, self.folder = pipeline, fabric, folder
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        fabric: Fabric,
+        folder: Path,
+        tasks: Mapping[str, Sequence[Task]],
+    ) -> None:
+        self.pipeline, self.fabric, self.folder, self.tasks = pipeline, fabric, folder, tasks
         self.log = RunLog(folder / "log.jsonl", fabric.is_global_zero)
         self.augment = Augmentation(pipeline.input, pipeline.seed, fabric.global_rank)
         room = pipeline.cache_mb * 2**20
@@ -103,7 +118,7 @@ class _Run:
 
     def stage_one(self, tpv: ClipSet) -> None:
         """TPV encoder and head on L_t alone, over all TPV training clips."""
-        tasks = tpv_tasks(tpv.vocabularies)
+        tasks = self.tasks["tpv"]
         side = _side(tpv, np.arange(len(tpv)), tasks)
 
         def terms(module: nn.Module, batch: Batch, epoch: int, step: int) -> Mapping[str, Term]:
@@ -117,11 +132,10 @@ class _Run:
 
     def stage_two(self, method: Method, pair_set: PairSet) -> None:
         """The whole model on the method's loss; TPV starts from stage one."""
-        tasks = {"fpv": fpv_tasks(pair_set.fpv.vocabularies)}
+        tasks = self.tasks
         sides = {"fpv": _side(pair_set.fpv, pair_set.fpv_rows, tasks["fpv"])}
         vectors: dict[str, np.ndarray] = {}
         if pair_set.tpv is not None:
-            tasks["tpv"] = tpv_tasks(pair_set.tpv.vocabularies)
             sides["tpv"] = _side(pair_set.tpv, pair_set.tpv_rows, tasks["tpv"])
             vectors = {"d_f": pair_set.d_f, "d_t": pair_set.d_t}
 

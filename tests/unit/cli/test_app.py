@@ -88,4 +88,6 @@ def test_interrupt_is_exit_130(sumlctl, monkeypatch: pytest.MonkeyPatch) -> None
         raise KeyboardInterrupt
 
     monkeypatch.setattr("sumlctl.card.load", interrupted)
-    assert sumlctl("datasets", "show", "ek55").code == 130
+    done = sumlctl("datasets", "show", "ek55")
+    assert done.code == 130
+    assert done.err == "interrupted; run the same command again to go on\n"
