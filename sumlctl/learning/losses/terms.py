@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import ClassVar, NamedTuple
@@ -42,7 +43,7 @@ class Outputs:
     d_t: Tensor = _NONE
 
 
-class Method:
+class Method(ABC):
     """A training method: a frozen dataclass of its settings, called with the outputs of a batch.
 
     Settings in `_ABOVE_ZERO` must be above zero, weights `w_*` and `margin` at least zero.
@@ -64,5 +65,6 @@ class Method:
         if faults:
             raise ValueError("\n".join(faults))
 
+    @abstractmethod
     def __call__(self, outputs: Outputs) -> Mapping[str, Term]:
-        raise NotImplementedError
+        """The named terms of a batch; their weighted sum is the loss."""
