@@ -7,25 +7,38 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from sumlctl.evaluation.metrics import topk_accuracy
+from sumlctl.evaluation.metrics import target_ranks
+from sumlctl.evaluation.protocols import per_class as classes
+from sumlctl.evaluation.protocols.context import Context
+from sumlctl.evaluation.protocols.measures import Measure, accuracies
+from sumlctl.evaluation.protocols.scored import Scored, read
 
-_KS = (1, 5)
 
-
-def score(predictions: pl.DataFrame) -> list[dict[str, Any]]:
+def score(predictions: pl.DataFrame, context: Context | None = None) -> list[dict[str, Any]]:
     """Accuracies over the clips that have a class; the first of several counts.
 
     Args:
         predictions: clip_id, task, scores, target, n_views.
+        context: the clips of the split, to check that all are there.
 
     Returns:
         task, subset, metric, k, value and n_clips of each accuracy.
     """
-    rows = []
-    labelled = predictions.filter(pl.col("target").list.len() > 0)
-    for (task,), group in labelled.group_by("task", maintain_order=True):
-        scores = np.stack(group.get_column("scores").to_list())
-        target = group.get_column("target").list.first().to_numpy()
-        shared = {"task": task, "subset": "all", "metric": "accuracy", "n_clips": len(target)}
-        rows += [{**shared, "k": k, "value": topk_accuracy(scores, target, k)} for k in _KS]
-    return rows
+    return [measure.row() for measure in measures(predictions, context)]
+
+
+def measures(predictions: pl.DataFrame, context: Context | None = None) -> list[Measure]:
+    """The accuracies of `score` before they are computed."""
+    return [m for task, ranks in _ranked(predictions, context) for m in accuracies(task, ranks)]
+
+
+def per_class(predictions: pl.DataFrame, context: Context | None = None) -> list[dict[str, Any]]:
+    """Top-1 recall of each class: task, class, positives and value."""
+    return [
+        row for task, ranks in _ranked(predictions, context) for row in classes.recalls(task, ranks)
+    ]
+
+
+def _ranked(predictions: pl.DataFrame, context: Context | None) -> list[tuple[Scored, np.ndarray]]:
+    tasks = [task.labelled() for task in read(predictions, context).values()]
+    return [(task, target_ranks(task.scores, task.target)) for task in tasks]
