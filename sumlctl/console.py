@@ -15,6 +15,19 @@ if TYPE_CHECKING:
 _PLAIN_EVERY_S = 10.0
 
 
+class _Voice:
+    silent = False
+
+
+def silence() -> None:
+    """From here on nothing is said: another process of the same command speaks."""
+    _Voice.silent = True
+
+
+def is_silent() -> bool:
+    return _Voice.silent
+
+
 def stdout() -> Console:
     return _console(sys.stdout)
 
@@ -26,7 +39,7 @@ def stderr() -> Console:
 def _console(file: TextIO) -> Console:
     from rich.console import Console
 
-    return Console(file=file, highlight=False, soft_wrap=True)
+    return Console(file=file, highlight=False, soft_wrap=True, quiet=_Voice.silent)
 
 
 def note(text: str) -> None:
@@ -46,6 +59,8 @@ def show(text: str) -> None:
 
 def show_json(result: Any) -> None:
     """The result as JSON, one document on stdout."""
+    if _Voice.silent:
+        return
     json.dump(result, sys.stdout, indent=2, ensure_ascii=False)
     sys.stdout.write("\n")
 
@@ -85,6 +100,9 @@ class Progress(Protocol):
 
     def advance(self, n: int = 1) -> None: ...
 
+    def tell(self, text: str) -> None:
+        """Shows how the work goes, in place of what was told before."""
+
 
 @contextmanager
 def progress(label: str, total: int, unit: str) -> Iterator[Progress]:
@@ -102,9 +120,10 @@ def progress(label: str, total: int, unit: str) -> Iterator[Progress]:
         bars.MofNCompleteColumn(),
         bars.TextColumn("{task.fields[rate]}"),
         bars.TimeRemainingColumn(),
+        bars.TextColumn("{task.fields[told]}", style="dim", markup=False),
     )
     with bars.Progress(*columns, console=stderr(), transient=True) as bar:
-        yield _BarProgress(bar, bar.add_task(label, total=total, rate=""), unit)
+        yield _BarProgress(bar, bar.add_task(label, total=total, rate="", told=""), unit)
 
 
 class _BarProgress:
@@ -116,12 +135,19 @@ class _BarProgress:
         rate = f"{speed:,.1f} {self._unit}/s" if speed else ""
         self._bar.update(self._task, advance=n, rate=rate)
 
+    def tell(self, text: str) -> None:
+        self._bar.update(self._task, told=text)
+
 
 class _PlainProgress:
     def __init__(self, label: str, total: int, unit: str) -> None:
         self._label, self._total, self._unit = label, total, unit
         self._start = self._said = time.monotonic()
         self._done = 0
+        self._told = ""
+
+    def tell(self, text: str) -> None:
+        self._told = f"; {text}" if text else ""
 
     def advance(self, n: int = 1) -> None:
         self._done += n
@@ -132,7 +158,7 @@ class _PlainProgress:
             left = (self._total - self._done) / rate
             note(
                 f"{self._label}: {self._done:,}/{self._total:,} {self._unit}, "
-                f"{rate:,.1f}/s, {left:,.0f} s left"
+                f"{rate:,.1f}/s, {left:,.0f} s left{self._told}"
             )
 
     def finish(self) -> None:

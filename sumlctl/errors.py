@@ -56,3 +56,16 @@ def from_os_error(error: OSError, where: object = None) -> SumlError:
         error.errno or 0, (error.strerror or str(error), "Mend it and run the same command again.")
     )
     return SumlError(where, what, got=f"errno {error.errno}", expected="a working path", fix=fix)
+
+
+class Interrupted(Exception):  # noqa: N818, somebody's wish and no error
+    """A stop that somebody asked for with a signal; what was done is kept.
+
+    Args:
+        signal_number: such as SIGTERM.
+        text: where it stopped and how to go on, one line.
+    """
+
+    def __init__(self, signal_number: int, text: str) -> None:
+        self.signal_number = signal_number
+        super().__init__(text)

@@ -13,7 +13,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from sumlctl import components
 from sumlctl.errors import SumlError, nearest_names
 
-_BARE_WORD = re.compile(r"[A-Za-z][\w.+-]*")
+_BARE_WORD = re.compile(r"[A-Za-z~./][\w.+~/-]*")
 
 
 def limits(
@@ -22,9 +22,17 @@ def limits(
     above: float | None = None,
     at_most: float | None = None,
     choices: tuple[str, ...] | None = None,
+    neutral: bool = False,
 ) -> dict[str, Any]:
-    """A field's metadata: the values that are possible for it, or for each item of its list."""
-    return {"at_least": at_least, "above": above, "at_most": at_most, "choices": choices}
+    """A field's metadata.
+
+    Args:
+        at_least, above, at_most, choices: the values that are possible for it, or for each item
+            of its list.
+        neutral: whether results stay the same whatever its value.
+    """
+    possible = {"at_least": at_least, "above": above, "at_most": at_most, "choices": choices}
+    return possible | {"neutral": neutral}
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,33 @@ def toml(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(toml(v) for v in value)}]"
     return repr(value)
+
+
+def differences(before: Any, after: Any, prefix: str = "") -> list[str]:
+    """Which settings of two instances of one dataclass differ, neutral ones aside.
+
+    Returns:
+        Such as `stage_two.epochs = 30, was 20`.
+    """
+    told = []
+    for f in fields(before):
+        where, old, new = f"{prefix}{f.name}", getattr(before, f.name), getattr(after, f.name)
+        if old == new or f.metadata.get("neutral"):
+            continue
+        if isinstance(old, Component) and old.name == new.name:
+            changed = [key for key in old.options if old.options[key] != new.options[key]]
+            told += [_changed(f"{where}.{k}", old.options[k], new.options[k]) for k in changed]
+        elif isinstance(old, Component):
+            told.append(_changed(f"{where}.name", old.name, new.name))
+        elif is_dataclass(old):
+            told += differences(old, new, f"{where}.")
+        else:
+            told.append(_changed(where, old, new))
+    return told
+
+
+def _changed(where: str, old: Any, new: Any) -> str:
+    return f"{where} = {toml(new)}, was {toml(old)}"
 
 
 def override(cls: type, raw: dict[str, Any], text: str, faults: list[str]) -> None:
@@ -152,8 +187,9 @@ def _parse_value(
         "at_most": lambda limit: value <= limit,
         "choices": lambda limit: value in limit,
     }
-    for rule, limit in limits.items():
-        if limit is not None and not possible[rule](limit):
+    for rule, fits in possible.items():
+        limit = limits.get(rule)
+        if limit is not None and not fits(limit):
             shown = f"one of {', '.join(limit)}" if rule == "choices" else f"{limit:g}"
             faults.append(f"{where} = {toml(value)} is not {_WORDING[rule]}{shown}")
     return value

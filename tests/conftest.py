@@ -13,8 +13,10 @@ import pytest
 from sumlctl.cli.app import main
 from sumlctl.workspace import Workspace
 
-# Before any library reads it: tests never look for a network.
+# Before any library reads them: tests never look for a network, and those that run side by side
+# do not fight over cores.
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 class Outcome(NamedTuple):

@@ -6,9 +6,9 @@ import sys
 
 import typer
 
-from sumlctl import __version__
+from sumlctl import __version__, console
 from sumlctl.cli import catalog, data, demo, learn, pairs
-from sumlctl.errors import SumlError, from_os_error
+from sumlctl.errors import Interrupted, SumlError, from_os_error
 
 _INTERRUPTED = 130  # what typer exits with on Ctrl-C
 
@@ -52,6 +52,9 @@ def main() -> None:
         if stop.code == _INTERRUPTED:
             _say("interrupted; run the same command again to go on")
         raise
+    except Interrupted as stop:
+        _say(f"interrupted: {stop}")
+        sys.exit(128 + stop.signal_number)
     except Exception as error:
         if debug:
             raise
@@ -75,4 +78,5 @@ def _wording(error: Exception) -> str:
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
+    if not console.is_silent():
+        sys.stderr.write(line + "\n")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from typing import Annotated, Any
 
 import typer
 
@@ -24,46 +25,102 @@ def train(
         str | None, typer.Option(help="sum-l, typical-cl, triplet or fpv-only.")
     ] = None,
     backbone: Annotated[str | None, typer.Option(help="Video encoder of both views.")] = None,
-    devices: Annotated[int | None, typer.Option(min=1, help="Devices to train on.")] = None,
+    init: Annotated[str | None, typer.Option(help="Weights that both encoders start from.")] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="paper or released-code, where the two disagree.")
+    ] = None,
+    devices: Annotated[int | None, typer.Option(min=1, help="Devices per node.")] = None,
+    nodes: Annotated[int | None, typer.Option(min=1, help="Machines to train on.")] = None,
     precision: Annotated[
         str | None, typer.Option(help="auto, 32-true, bf16-mixed or 16-mixed.")
     ] = None,
-    run: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
+    run: Annotated[str | None, typer.Option(help="Name of the new run.")] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any setting, as in the pipeline's TOML."),
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and stop.")
+    ] = False,
     workspace: WorkspaceOption = HERE,
     json: JsonOption = False,
 ) -> None:
     """Train both stages on pseudo-pairs."""
-    from sumlctl import config, console, shipped
+    from sumlctl import config, console
 
-    name = pipeline or "sum-l"
-    if pipeline is None:
-        console.note(f"pipeline: {name}")
     options = {
         "data.fpv": fpv,
         "data.tpv": tpv or None,
         "loss.name": method,
         "backbone.name": backbone,
+        "encoders.init": init,
         "devices": devices,
+        "nodes": nodes,
         "precision": precision,
     }
-    path = shipped.find("pipelines", name, workspace.pipelines)
-    chosen = config.load(path, [*config.overrides(options), *(settings or ())])
+    overrides = [*config.overrides(options), *(settings or ())]
+    chosen = config.load(_pipeline_file(workspace, pipeline, resume), overrides, profile)
 
+    from sumlctl.evaluation.validation import validator
     from sumlctl.learning import train as learning
+    from sumlctl.learning.training import launch
 
-    folder = learning.train(workspace, chosen, run)
+    if dry_run:
+        _show_plan(learning.prepare(workspace, chosen), json)
+        return
+    if chosen.devices * chosen.nodes > 1 and not launch.started_externally():
+        learning.prepare(workspace, chosen)  # faults are told once, before there are many processes
+        launch.spawn(chosen, sys.argv[1:])
+        return
+    folder = learning.train(workspace, chosen, run, resume, validator)
     if json:
         console.show_json({"run": folder.name, "folder": str(folder)})
     else:
         console.show(f"trained {folder}; next: sumlctl eval {folder.name}")
 
 
+def _pipeline_file(workspace: Any, pipeline: str | None, resume: str | None) -> Any:
+    from sumlctl import console, shipped
+
+    if resume is not None and pipeline is not None:
+        raise typer.BadParameter("a run that goes on has its own pipeline", param_hint="--resume")
+    if resume is not None:
+        from sumlctl.learning import runs
+
+        return runs.stored(workspace, resume)
+    if pipeline is None:
+        console.note("pipeline: sum-l")
+    return shipped.find("pipelines", pipeline or "sum-l", workspace.pipelines)
+
+
+def _show_plan(prepared: Any, json: bool) -> None:
+    from dataclasses import asdict
+
+    from sumlctl import console, settings
+    from sumlctl.learning.plan import plan
+
+    planned = plan(prepared)
+    if json:
+        console.show_json(planned.as_dict())
+        return
+    console.show(settings.dump(planned.pipeline))
+    console.show_table("weights", ("part", "number"), list(planned.parameters.items()))
+    rows = [asdict(stage) for stage in planned.stages]
+    header = [name.replace("_", " ") for name in rows[0]]
+    console.show_table("\nsteps, and estimated memory", header, [[*row.values()] for row in rows])
+    for viewpoint, counts in planned.left_out.items():
+        without = ", ".join(f"{n:,} {status}" for status, n in sorted(counts.items())) or "none"
+        console.show(f"{viewpoint} clips without frames: {without}")
+
+
 def evaluate(
     run: Annotated[str | None, typer.Argument(metavar="RUN")] = None,
+    checkpoint: Annotated[
+        str | None, typer.Option(help="File under the run's checkpoints; default stage_two.pt.")
+    ] = None,
     protocol: Annotated[str | None, typer.Option(help="top-k or multi-label.")] = None,
     views: Annotated[
         str | None, typer.Option(metavar="TxS", help="Temporal x spatial views, such as 10x3.")
@@ -75,7 +132,7 @@ def evaluate(
     from sumlctl import console
     from sumlctl.evaluation import evaluate as evaluation
 
-    metrics = evaluation.evaluate(workspace, run, protocol, views).to_pylist()
+    metrics = evaluation.evaluate(workspace, run, protocol, views, checkpoint).to_pylist()
     if json:
         console.show_json(metrics)
         return

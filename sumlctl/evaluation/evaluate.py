@@ -5,15 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from sumlctl import components, config, console, tables
 from sumlctl.config import Pipeline
 from sumlctl.errors import SumlError, unknown_name
 from sumlctl.evaluation.predict import predict
 from sumlctl.evaluation.views import Views
-from sumlctl.learning import checkpoints, clips
+from sumlctl.learning import checkpoints, clips, two_view
 from sumlctl.learning.tasks import Task, fpv_tasks
-from sumlctl.learning.train import launch
-from sumlctl.learning.two_view import Branch, TwoView
+from sumlctl.learning.training.launch import launch
+from sumlctl.learning.two_view import TwoView
 from sumlctl.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ def evaluate(
     run: str | None = None,
     protocol: str | None = None,
     views: str | None = None,
+    checkpoint: str | None = None,
 ) -> pa.Table:
     """Predicts the evaluation split with the FPV encoder and head alone, and scores it.
 
@@ -33,6 +36,7 @@ def evaluate(
         run: name of the run; default the newest.
         protocol: name of the protocol; default `top-k` or `multi-label`, as the tasks are.
         views: temporal times spatial views such as `10x3`; default those of the run's pipeline.
+        checkpoint: a file under the run's checkpoints, or a path; default `stage_two.pt`.
 
     Returns:
         The metrics table, also written to the run's folder beside the predictions.
@@ -48,9 +52,11 @@ def evaluate(
     tasks = fpv_tasks(clip_set.vocabularies)
     name = protocol or ("top-k" if tasks[0].exclusive else "multi-label")
     score = components.load("protocols", name, "--protocol")
-    model, checkpoint = _model(folder, pipeline, tasks)
-    predictions = predict(model, launch(1, pipeline.precision), clip_set, tasks, pipeline, chosen)
-    inputs = _digests(workspace, pipeline, checkpoint)
+    weights = _checkpoint(folder, checkpoint)
+    model = _model(weights, pipeline, tasks)
+    fabric = launch(1, pipeline.precision)
+    predictions = predict(fabric.to_device(model), fabric, clip_set, tasks, pipeline, chosen)
+    inputs = _digests(workspace, pipeline, weights)
     settings = {
         "protocol": name,
         "views": f"{chosen.temporal}x{chosen.spatial}",
@@ -84,10 +90,15 @@ def _folder(workspace: Workspace, run: str | None) -> Path:
     return newest
 
 
-def _model(folder: Path, pipeline: Pipeline, tasks: list[Task]) -> tuple[TwoView, Path]:
-    """The FPV encoder and heads with the weights of stage two; TPV weights stay on disk."""
-    path = folder / "checkpoints" / "stage_two.pt"
-    trained = checkpoints.read(path)["tasks"]["fpv"]
+def _checkpoint(folder: Path, name: str | None) -> Path:
+    """A file of the run, or any other where the run has none of that name."""
+    inside = folder / "checkpoints" / (name or "stage_two.pt")
+    return inside if name is None or inside.is_file() else Path(name)
+
+
+def _model(path: Path, pipeline: Pipeline, tasks: list[Task]) -> TwoView:
+    """The FPV encoder and heads; TPV weights stay on disk."""
+    trained = checkpoints.read(path)["tasks"].get("fpv", [])
     if trained != [task.describe() for task in tasks]:
         raise SumlError(
             path,
@@ -96,9 +107,9 @@ def _model(folder: Path, pipeline: Pipeline, tasks: list[Task]) -> tuple[TwoView
             expected=_described([task.describe() for task in tasks]),
             fix="Index the dataset as it was for training, or train again.",
         )
-    model = TwoView({"fpv": Branch(pipeline.backbone, tasks, pipeline.head.dropout, None)})
+    model = two_view.build(pipeline, {"fpv": tasks}).to(memory_format=torch.channels_last_3d)
     checkpoints.load_weights(model, path).require(path)
-    return model, path
+    return model
 
 
 def _described(tasks: list[dict[str, Any]]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -32,10 +32,11 @@ def predict(
     """Scores of every clip that can be decoded; the others are counted and named.
 
     Exclusive tasks take the mean softmax over the views, multi-label tasks the largest sigmoid.
+    Several processes share the clips, and each gets all scores.
 
     Args:
-        model: the two-view model with an `fpv` branch.
-        fabric: the device and precision.
+        model: the two-view model with an `fpv` branch, on the fabric's device.
+        fabric: the device, precision and processes.
         clip_set: the clips to predict.
         tasks: the heads' tasks.
         pipeline: gives input and batch size.
@@ -47,45 +48,80 @@ def predict(
     Raises:
         SumlError: not one clip can be decoded.
     """
-    module = fabric.setup_module(model.to(memory_format=torch.channels_last_3d))
-    module.eval()
-    feed: Any = fabric.setup_dataloaders(_loader(clip_set, pipeline, views))
-    index, failed = [], []
-    scores: dict[str, list[np.ndarray]] = {task.name: [] for task in tasks}
-    with torch.inference_mode(), console.progress("eval", len(clip_set), "clips") as bar:
+    training = model.training
+    model.eval()
+    own = range(fabric.global_rank, len(clip_set), fabric.world_size)
+    feed: Any = fabric.setup_dataloaders(
+        _loader(clip_set, own, pipeline, views), use_distributed_sampler=False
+    )
+    found = _Found([], {task.name: [] for task in tasks}, [])
+    with (
+        torch.inference_mode(),
+        fabric.autocast(),
+        console.progress("eval", len(own), "clips") as bar,
+    ):
         for batch in feed:
-            failed += batch["failed"]
+            found.failed.extend(batch["failed"])
             clips = len(batch.get("index", ()))
             if clips:
-                index += batch["index"].tolist()
-                for task, values in _scores(module, batch, tasks, pipeline, views).items():
-                    scores[task].append(values.reshape(clips, -1))
+                found.places.extend(own[i] for i in batch["index"].tolist())
+                for task, values in _scores(model, batch, tasks, pipeline, views).items():
+                    found.scores[task].append(values.reshape(clips, -1))
             bar.advance(clips + len(batch["failed"]))
-    _name_failed(failed, len(clip_set))
-    rows = clip_set.rows[index]
+    model.train(training)
+    return _table(_of_all_processes(found, fabric), clip_set, tasks, views)
+
+
+class _Found(NamedTuple):
+    """Places in the clip set, task -> their scores in batches, and what could not be decoded."""
+
+    places: list[int]
+    scores: dict[str, list[np.ndarray]]
+    failed: list[Failure]
+
+
+def _of_all_processes(found: _Found, fabric: Fabric) -> _Found:
+    if fabric.world_size == 1:
+        return found
+    parts: list[Any] = [None] * fabric.world_size
+    torch.distributed.all_gather_object(parts, tuple(found))
+    every = [_Found(*part) for part in parts]
+    scores = {task: [rows for part in every for rows in part.scores[task]] for task in found.scores}
+    places = [place for part in every for place in part.places]
+    return _Found(places, scores, [failure for part in every for failure in part.failed])
+
+
+def _table(found: _Found, clip_set: ClipSet, tasks: Sequence[Task], views: Views) -> pl.DataFrame:
+    _name_failed(found.failed, len(clip_set))
+    order = np.argsort(found.places)
+    rows = clip_set.rows[np.array(found.places)[order]]
+    types: dict[str, Any] = {
+        "scores": pl.List(pl.Float32),
+        "target": pl.List(pl.Int32),
+        "n_views": pl.Int16,
+    }
     return pl.concat(
         pl.DataFrame(
             {
                 "clip_id": rows.get_column("clip_id"),
                 "task": task.name,
-                "scores": np.concatenate(scores[task.name]).tolist(),
+                "scores": np.concatenate(found.scores[task.name])[order].tolist(),
                 "target": task.labels(rows),
                 "n_views": views.count,
             },
-            schema_overrides={
-                "scores": pl.List(pl.Float32),
-                "target": pl.List(pl.Int32),
-                "n_views": pl.Int16,
-            },
+            schema_overrides=types,
         )
         for task in tasks
     )
 
 
-def _loader(clip_set: ClipSet, pipeline: Pipeline, views: Views) -> DataLoader[Any]:
+def _loader(
+    clip_set: ClipSet, own: Sequence[int], pipeline: Pipeline, views: Views
+) -> DataLoader[Any]:
     size = pipeline.input
+    clips = [clip_set.clips[place] for place in own]
     return DataLoader(
-        ClipViews(clip_set.clips, views, size.frames, size.stride, size.crop),
+        ClipViews(clips, views, size.frames, size.stride, size.crop),
         batch_size=pipeline.evaluation.batch_size,
         collate_fn=collate,
         num_workers=pipeline.workers,
@@ -94,7 +130,7 @@ def _loader(clip_set: ClipSet, pipeline: Pipeline, views: Views) -> DataLoader[A
 
 
 def _scores(
-    module: Any,
+    model: nn.Module,
     batch: Mapping[str, Any],
     tasks: Sequence[Task],
     pipeline: Pipeline,
@@ -102,15 +138,16 @@ def _scores(
 ) -> dict[str, np.ndarray]:
     """task -> scores [n, C] of the batch's clips."""
     logits: dict[str, list[Tensor]] = {task.name: [] for task in tasks}
+    size = pipeline.evaluation.batch_size
     windows = zip(
         # Windows pass a batch at a time: all views of all clips at once may not fit the device.
-        batch["clips"].split(pipeline.evaluation.batch_size),
-        batch["sizes"].split(pipeline.evaluation.batch_size),
+        batch["clips"].split(size),
+        np.split(batch["sizes"], range(size, len(batch["sizes"]), size)),
         strict=True,
     )
     for clips, sizes in windows:
         each = [
-            module({"fpv": crop})["fpv"].logits
+            model({"fpv": crop})["fpv"].logits
             for crop in views.crops(clips, sizes, pipeline.input.crop)
         ]
         for task in tasks:

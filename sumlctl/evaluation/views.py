@@ -13,8 +13,9 @@ from torch.utils.data import Dataset
 
 from sumlctl.errors import SumlError
 from sumlctl.learning import transforms
-from sumlctl.learning.batches import Batch, Failure, decode, padded
+from sumlctl.learning.batches import Batch, Failure, padded
 from sumlctl.learning.clips import Clip
+from sumlctl.learning.reading import decode
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Views:
         """Times of every window of a clip: [temporal, frames] in seconds."""
         return np.stack([clip.window(frames, stride, p) for p in _positions(self.temporal)])
 
-    def crops(self, clips: Tensor, sizes: Tensor, size: int) -> Iterator[Tensor]:
+    def crops(self, clips: Tensor, sizes: np.ndarray, size: int) -> Iterator[Tensor]:
         """The encoder's input for each spatial view in turn: float32 [B, 3, T, size, size].
 
         Args:

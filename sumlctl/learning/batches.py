@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,82 +13,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from sumlctl.errors import SumlError
 from sumlctl.learning.clips import Clip
+from sumlctl.learning.labels import Targets
 from sumlctl.learning.randomness import generator
-from sumlctl.video.read import read_frames
+from sumlctl.learning.reading import ClipReader
 
-# Frames held at full size at once while a clip is scaled down.
-_CHUNK = 64
-# Timestamps of containers are rounded, to milliseconds at worst.
-_TICK_S = 0.001
 Batch = dict[str, Any]
-
-
-def decode(clip: Clip, times_s: np.ndarray, short_side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Frames of a clip, scaled down until the short side is at most `short_side` pixels.
-
-    Args:
-        clip: the clip.
-        times_s: ascending times inside it, seconds.
-        short_side: pixels.
-
-    Returns:
-        uint8 [T, H, W, 3], and the frames' own times [T].
-
-    Raises:
-        SumlError: the video cannot be decoded there.
-    """
-    pixels, stamps = [], []
-    for chunk in np.split(times_s, range(_CHUNK, len(times_s), _CHUNK)):
-        frames = read_frames(clip.path, chunk.tolist())
-        pixels.append(_scaled(frames.pixels, short_side))
-        stamps.append(frames.times_s)
-    return np.concatenate(pixels), np.concatenate(stamps)
-
-
-def _scaled(pixels: np.ndarray, short_side: int) -> np.ndarray:
-    if min(pixels.shape[1:3]) <= short_side:
-        return pixels
-    from torchvision.transforms.v2 import functional
-
-    images = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
-    scaled = functional.resize(images, [short_side], antialias=True)
-    return scaled.permute(0, 2, 3, 1).contiguous().numpy()
-
-
-@dataclass
-class ClipReader:
-    """Decodes windows of clips and keeps whole short clips while there is room.
-
-    Args:
-        short_side: largest short side in pixels.
-        room: bytes for decoded clips, in each process that reads.
-    """
-
-    short_side: int
-    room: int
-    _kept: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
-
-    def window(self, clip: Clip, times_s: np.ndarray) -> np.ndarray:
-        """Frames of a clip on screen at given times: uint8 [T, H, W, 3].
-
-        Raises:
-            SumlError: the video cannot be decoded there.
-        """
-        if clip.clip_id not in self._kept and not self._keep(clip):
-            return decode(clip, times_s, self.short_side)[0]
-        pixels, stamps = self._kept[clip.clip_id]
-        places = np.searchsorted(stamps, times_s + _TICK_S, side="right") - 1
-        return pixels[places.clip(min=0)]
-
-    def _keep(self, clip: Clip) -> bool:
-        times_s = clip.every_frame()
-        # Width is not known before decoding; 16:9 is as wide as videos usually are.
-        if len(times_s) * 3 * self.short_side**2 * 16 // 9 > self.room:
-            return False
-        pixels, stamps = decode(clip, times_s, self.short_side)
-        self._kept[clip.clip_id] = pixels, stamps
-        self.room -= pixels.nbytes
-        return True
 
 
 class Failure(NamedTuple):
@@ -104,12 +34,12 @@ class Side:
     Args:
         clips: the clips to draw from.
         rows: int64 [n], the clip of each sample.
-        targets: task -> targets of the clips, first dimension as `clips`.
+        targets: task -> targets of windows of the clips.
     """
 
     clips: Sequence[Clip]
     rows: np.ndarray
-    targets: Mapping[str, np.ndarray]
+    targets: Mapping[str, Targets]
 
 
 class Samples(Dataset[Batch]):
@@ -164,11 +94,12 @@ class Samples(Dataset[Batch]):
         for (viewpoint, side), position in zip(self.sides.items(), positions, strict=True):
             row = side.rows[index]
             clip = side.clips[row]
+            times_s = clip.window(self.frames, self.stride, position)
             try:
-                window = self.reader.window(clip, clip.window(self.frames, self.stride, position))
+                window = self.reader.window(clip, times_s)
             except SumlError as error:
                 return Failure(clip.clip_id, str(error))
-            targets = {task: values[row] for task, values in side.targets.items()}
+            targets = {task: labels.at(row, times_s) for task, labels in side.targets.items()}
             sample[viewpoint] = {"clips": window, "targets": targets}
         return sample
 
@@ -193,8 +124,11 @@ def collate(samples: Sequence[Batch]) -> Batch:
     return batch
 
 
-def padded(clips: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Clips of several sizes in one tensor [B, T, H, W, 3], and their heights and widths [B, 2]."""
+def padded(clips: Sequence[np.ndarray]) -> tuple[torch.Tensor, np.ndarray]:
+    """Clips of several sizes in one tensor [B, T, H, W, 3], and their heights and widths [B, 2].
+
+    The sizes stay on the host, where boxes are drawn.
+    """
     sizes = np.array([clip.shape[1:3] for clip in clips])
     height, width = sizes.max(axis=0)
     same = [
@@ -203,14 +137,14 @@ def padded(clips: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
         else np.pad(clip, ((0, 0), (0, height - h), (0, width - w), (0, 0)), mode="edge")
         for clip, (h, w) in zip(clips, sizes, strict=True)
     ]
-    return torch.from_numpy(np.stack(same)), torch.from_numpy(sizes)
+    return torch.from_numpy(np.stack(same)), sizes
 
 
 class EpochBatches:
     """Batches of (epoch, index) in an order drawn by (seed, epoch), shared among processes.
 
     Samples short of a whole batch wait for another epoch's order; a set smaller than a batch is
-    one batch.
+    one batch. `epoch` and `first`, the batch to begin with, are set before an iteration.
 
     Args:
         count: number of samples.
@@ -218,30 +152,38 @@ class EpochBatches:
         seed: of the run.
         rank: this process.
         world_size: number of processes.
+        group: batches of one step; an epoch's batches are a multiple of it, or one such group.
     """
 
     def __init__(
-        self, count: int, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
+        self,
+        count: int,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        group: int = 1,
     ) -> None:
-        self.count, self.seed, self.epoch = count, seed, 0
+        self.count, self.seed, self.epoch, self.first = count, seed, 0, 0
         self.batch_size = min(batch_size, count // world_size)
         self.rank, self.world_size = rank, world_size
+        self.group = min(group, self._whole_batches())
+
+    def _whole_batches(self) -> int:
+        return self.count // (self.batch_size * self.world_size)
 
     def __len__(self) -> int:
-        return self.count // (self.batch_size * self.world_size)
+        return self._whole_batches() // self.group * self.group
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         order = generator(self.seed, self.epoch).permutation(self.count)
-        for batch in range(len(self)):
-            first = (batch * self.world_size + self.rank) * self.batch_size
-            yield [(self.epoch, int(i)) for i in order[first : first + self.batch_size]]
+        for batch in range(self.first, len(self)):
+            begin = (batch * self.world_size + self.rank) * self.batch_size
+            yield [(self.epoch, int(i)) for i in order[begin : begin + self.batch_size]]
 
 
 def loader(samples: Samples, batches: EpochBatches, workers: int) -> DataLoader[Batch]:
-    """Reads batches ahead in worker processes, into pinned memory where a GPU will take them.
-
-    Setting `batches.epoch` before an iteration chooses the epoch.
-    """
+    """Reads batches ahead in worker processes, into pinned memory where a GPU will take them."""
     return DataLoader(
         samples,
         batch_sampler=batches,
@@ -249,4 +191,9 @@ def loader(samples: Samples, batches: EpochBatches, workers: int) -> DataLoader[
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
+        worker_init_fn=_leave_interrupts_to_the_parent,
     )
+
+
+def _leave_interrupts_to_the_parent(worker: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -53,7 +53,7 @@ class Coverage:
 
 
 def save(path: Path, model: nn.Module, record: Mapping[str, Any]) -> None:
-    """Writes a model's weights and a record of plain values about them."""
+    """Writes a model's weights and a record about them: plain values, and tensors in them."""
     content = {"format": _FORMAT, **record, "model": model.state_dict()}
     with tables.whole_file(path) as beside, beside.open("wb") as file:
         torch.save(content, file)

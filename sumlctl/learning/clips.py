@@ -71,12 +71,14 @@ class ClipSet:
     Args:
         clips: where their frames are.
         rows: their rows of the clips table, in the same order.
+        annotated: all rows of the viewpoint and split, those without frames included.
         vocabularies: dataset -> label kind -> class id -> words of the class.
         left_out: status -> number of clips that cannot be decoded.
     """
 
     clips: list[Clip]
     rows: pl.DataFrame
+    annotated: pl.DataFrame
     vocabularies: dict[str, dict[str, list[list[str]]]]
     left_out: dict[str, int]
 
@@ -88,7 +90,8 @@ def load(workspace: Workspace, datasets: Sequence[str], viewpoint: str, split: s
     """Reads the clips of one viewpoint and split; those without frames are left out and counted.
 
     Raises:
-        SumlError: a table is missing or does not fit, or no clip of the split can be decoded.
+        SumlError: a table or the videos folder is missing or does not fit, or no clip of the split
+            can be decoded.
     """
     parts, vocabularies = [], {}
     for dataset in datasets:
@@ -97,10 +100,10 @@ def load(workspace: Workspace, datasets: Sequence[str], viewpoint: str, split: s
         vocabularies[dataset] = tables.metadata(table, "vocabulary") or {}
         rows = frame(table).filter(pl.col("viewpoint") == viewpoint)
         parts.append(_with_videos(_of_split(rows, split, viewpoint, path), workspace, dataset))
-    rows = pl.concat(parts)
+    annotated = pl.concat(parts)
     decodable = pl.col("status").is_in(_DECODABLE)
-    left_out = dict(rows.filter(~decodable).get_column("status").value_counts().iter_rows())
-    rows = rows.filter(decodable)
+    left_out = dict(annotated.filter(~decodable).get_column("status").value_counts().iter_rows())
+    rows = annotated.filter(decodable)
     if left_out:
         reasons = ", ".join(f"{n:,} {status}" for status, n in sorted(left_out.items()))
         console.warn(f"{'+'.join(datasets)} {viewpoint} {split}: clips left out: {reasons}")
@@ -114,7 +117,7 @@ def load(workspace: Workspace, datasets: Sequence[str], viewpoint: str, split: s
         )
     columns = ("clip_id", "path", "start_s", "stop_s", "fps")
     clips = [Clip(c, Path(p), *times) for c, p, *times in rows.select(columns).iter_rows()]
-    return ClipSet(clips, rows, vocabularies, left_out)
+    return ClipSet(clips, rows, annotated, vocabularies, left_out)
 
 
 def _of_split(rows: pl.DataFrame, split: str, viewpoint: str, path: Path) -> pl.DataFrame:
@@ -140,6 +143,14 @@ def _with_videos(rows: pl.DataFrame, workspace: Workspace, dataset: str) -> pl.D
     videos = frame(table).select(
         "video_id", "fps", "duration_s", "path", usable=pl.col("status") == "ok"
     )
+    if videos.get_column("usable").any() and not root.is_dir():
+        raise SumlError(
+            root,
+            "videos folder is missing",
+            got="no folder",
+            expected=f"the videos of {dataset}, where they were indexed",
+            fix=f"Put it back, or run `sumlctl index {dataset} --videos DIR` again.",
+        )
     paths = pl.concat_str(pl.lit(f"{root}/"), "path")
     without = pl.col("status").is_in(_DECODABLE) & ~pl.col("usable").fill_null(False)
     return (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ import numpy as np
 import polars as pl
 
 from sumlctl import console, tables
-from sumlctl.config import Data
 from sumlctl.errors import SumlError
 from sumlctl.learning import clips
 from sumlctl.learning.clips import ClipSet
+from sumlctl.sections import Data
 from sumlctl.workspace import Workspace
 
 
@@ -27,8 +27,10 @@ class PairSet:
         tpv: third-person clips; None for a method that does not look at them.
         fpv_rows: int64 [n], places in `fpv`.
         tpv_rows: int64 [n], places in `tpv`; zeros without it.
-        d_f: unit-norm narration vectors of the FPV clips, float32 [n, d].
+        d_f: unit-norm narration vectors of the FPV clips, float32 [n, d]; [n, 0] without `tpv`.
         d_t: unit-norm narration vectors of the TPV clips, float32 [n, d].
+        similarity: cosine of both narrations, as mined, float32 [n].
+        inputs: path in the workspace -> sha256 of every table that was read.
     """
 
     fpv: ClipSet
@@ -37,14 +39,23 @@ class PairSet:
     tpv_rows: np.ndarray
     d_f: np.ndarray
     d_t: np.ndarray
+    similarity: np.ndarray
+    inputs: dict[str, str]
 
 
-def choose(workspace: Workspace, data: Data) -> Data:
+def choose(workspace: Workspace, data: Data, uses_tpv: bool = True) -> Data:
     """Fills in what `data` leaves empty from the newest pairs table that fits, and says so.
+
+    Args:
+        workspace: where the tables are.
+        data: what was asked for.
+        uses_tpv: whether pairs are needed; without, a named first-person dataset is enough.
 
     Raises:
         SumlError: no pairs table fits, or it was made with another encoder.
     """
+    if data.fpv and not uses_tpv:
+        return data
     given = bool(data.fpv and data.tpv)
     fpv, tpv = (data.fpv, data.tpv) if given else _newest(workspace, data)
     path = workspace.pairs(fpv, tpv)
@@ -82,21 +93,30 @@ def _newest(workspace: Workspace, data: Data) -> tuple[str, list[str]]:
 
 
 def load(workspace: Workspace, data: Data, uses_tpv: bool = True) -> PairSet:
-    """Reads the pairs whose clips can be decoded.
+    """Reads the pairs whose clips can be decoded; without `uses_tpv`, all first-person clips.
 
     Raises:
         SumlError: a table is missing, tables do not fit each other, or no pair is left.
     """
+    fpv = clips.load(workspace, [data.fpv], "fpv", data.train_split)
+    if uses_tpv:
+        return _paired(workspace, data, fpv)
+    console.note(f"training on {len(fpv):,} FPV clips")
+    n, nothing = len(fpv), np.empty((len(fpv), 0), np.float32)
+    inputs = _digests(workspace, [data.fpv])
+    zeros = np.zeros(n, np.float32)
+    return PairSet(fpv, None, np.arange(n), np.zeros(n, int), nothing, nothing, zeros, inputs)
+
+
+def _paired(workspace: Workspace, data: Data, fpv: ClipSet) -> PairSet:
     path = workspace.pairs(data.fpv, data.tpv)
     table = tables.read(path, "pairs")
     pairs = clips.frame(table).filter(pl.col("rank") == 0)
-    fpv = clips.load(workspace, [data.fpv], "fpv", data.train_split)
-    tpv = clips.load(workspace, data.tpv, "tpv", data.train_split) if uses_tpv else None
-    pairs = pairs.with_columns(fpv_row=_places(pairs["fpv_clip_id"], fpv))
-    if tpv is None:
-        pairs = pairs.with_columns(tpv_row=pl.lit(0))
-    else:
-        pairs = pairs.with_columns(tpv_row=_places(pairs["tpv_clip_id"], tpv))
+    tpv = clips.load(workspace, data.tpv, "tpv", data.train_split)
+    for viewpoint, clip_set in (("fpv", fpv), ("tpv", tpv)):
+        _check_clips(path, pairs, viewpoint, clip_set)
+        places = _places(pairs[f"{viewpoint}_clip_id"], clip_set)
+        pairs = pairs.with_columns(places.alias(f"{viewpoint}_row"))
     decodable = pairs.drop_nulls(["fpv_row", "tpv_row"])
     _say_left_out(path, len(fpv), pairs.height, decodable.height)
     encoder = _encoder(table, path)
@@ -111,7 +131,38 @@ def load(workspace: Workspace, data: Data, uses_tpv: bool = True) -> PairSet:
         decodable["tpv_row"].to_numpy().astype(np.int64),
         _gather(decodable["fpv_narration"], first, path),
         _gather(decodable["tpv_narration"], pool, path),
+        decodable["similarity"].to_numpy(),
+        _digests(workspace, [data.fpv, *data.tpv], encoder["name"], path),
     )
+
+
+def _digests(
+    workspace: Workspace, datasets: Sequence[str], encoder: str = "", pairs: Path | None = None
+) -> dict[str, str]:
+    paths = [pairs] if pairs else []
+    for dataset in datasets:
+        paths += [workspace.table(dataset, kind) for kind in ("clips", "videos")]
+        paths += [workspace.narrations(dataset, encoder)] if encoder else []
+    return {workspace.relative(path): tables.digest(path) for path in dict.fromkeys(paths)}
+
+
+def _check_clips(path: Path, pairs: pl.DataFrame, viewpoint: str, clip_set: ClipSet) -> None:
+    """Raises a SumlError if the pairs are of other clips than the clips tables hold now."""
+    told = pairs.select(clip_id=f"{viewpoint}_clip_id", said=f"{viewpoint}_narration")
+    now = clip_set.annotated.select("clip_id", "narration")
+    joined = told.unique(maintain_order=True).join(
+        now, "clip_id", "left", maintain_order="left", coalesce=True
+    )
+    other = joined.filter(pl.col("said") != pl.col("narration").fill_null(""))
+    if other.height:
+        clip_id, said, narration = other.row(0)
+        raise SumlError(
+            path,
+            f"pairs of other {viewpoint} clips than are indexed now",
+            got=f"{other.height:,} such clips, first {clip_id} ({said!r})",
+            expected=repr(narration) if narration is not None else "clips of the clips table",
+            fix="Run `sumlctl embed` and `sumlctl mine-pairs` again.",
+        )
 
 
 def _places(clip_ids: pl.Series, clip_set: ClipSet) -> pl.Series:

@@ -40,7 +40,7 @@ class Task:
     """One head's task.
 
     Args:
-        name: `verb`, `noun`, `action` or `labels`.
+        name: `verb`, `noun` or `action`.
         exclusive: one class per clip (softmax, cross-entropy) or any number (sigmoid, BCE).
         blocks: where its classes come from.
     """
@@ -117,9 +117,9 @@ class Task:
 def total_loss(
     tasks: Sequence[Task], logits: Mapping[str, Tensor], targets: Mapping[str, Tensor]
 ) -> Tensor:
-    """Classification loss of one viewpoint: the mean over its tasks."""
+    """Classification loss of one viewpoint: the sum over its tasks, as the released code has it."""
     losses = [task.loss(logits[task.name], targets[task.name]) for task in tasks]
-    return sum(losses[1:], start=losses[0]) / len(losses)
+    return sum(losses[1:], start=losses[0])
 
 
 def fpv_tasks(vocabularies: Vocabularies) -> list[Task]:
@@ -130,29 +130,30 @@ def fpv_tasks(vocabularies: Vocabularies) -> list[Task]:
     """
     ((dataset, vocabulary),) = vocabularies.items()
     if vocabulary.get("actions"):
-        return [Task("action", False, _blocks(vocabularies, ("actions",)))]
+        return [Task("action", False, _blocks(vocabularies, "actions"))]
     columns = [column for column in ("verbs", "nouns") if vocabulary.get(column)]
-    tasks = [Task(_NAMES[c], True, _blocks(vocabularies, (c,))) for c in columns]
+    tasks = [Task(_NAMES[c], True, _blocks(vocabularies, c)) for c in columns]
     return tasks or _refuse(dataset)
 
 
 def tpv_tasks(vocabularies: Vocabularies) -> list[Task]:
-    """The task of the third-person view: multi-label verbs and nouns, as the paper does for LEMMA.
+    """Tasks of the third-person view: multi-label verbs and nouns, as the paper does for LEMMA.
 
     Several datasets keep their own classes. Actions stand in where there are no verbs and nouns.
 
     Raises:
         SumlError: no dataset has a class vocabulary.
     """
-    blocks = _blocks(vocabularies, ("verbs", "nouns")) or _blocks(vocabularies, ("actions",))
-    return [Task("labels", False, blocks)] if blocks else _refuse("+".join(vocabularies))
+    blocks = {column: _blocks(vocabularies, column) for column in _NAMES}
+    columns = [c for c in ("verbs", "nouns") if blocks[c]] or [c for c in ("actions",) if blocks[c]]
+    tasks = [Task(_NAMES[column], False, blocks[column]) for column in columns]
+    return tasks or _refuse("+".join(vocabularies))
 
 
-def _blocks(vocabularies: Vocabularies, columns: Sequence[str]) -> tuple[Block, ...]:
+def _blocks(vocabularies: Vocabularies, column: str) -> tuple[Block, ...]:
     return tuple(
         Block(dataset, column, _class_names(vocabulary[column]))
         for dataset, vocabulary in vocabularies.items()
-        for column in columns
         if vocabulary.get(column)
     )
 

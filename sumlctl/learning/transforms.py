@@ -1,23 +1,31 @@
 """From decoded clips to the encoder's input, on its device and a whole batch at a time.
 
-One bilinear resampling per clip does the work of resize, crop and flip: clips of one batch differ
-in size, and torchvision's transforms take one size and one crop for all of them.
+Clips of one batch differ in size, so each is cut and scaled by its own box with torchvision, and
+the batch is normalised as one. Boxes are drawn on the host: nothing waits for the device.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
+from torchvision.transforms.v2 import functional
 
-from sumlctl.config import Input
 from sumlctl.learning.randomness import generator
+from sumlctl.sections import Input
 
 MEAN, STD = 0.45, 0.225
+
+
+class Box(NamedTuple):
+    """A square in a clip's own pixels."""
+
+    left: int
+    top: int
+    side: int
 
 
 class Augmentation:
@@ -42,14 +50,14 @@ class Augmentation:
             clips, sizes = batch[viewpoint]["clips"], batch[viewpoint]["sizes"]
             smallest, largest = self.settings.short_side
             boxes = random_boxes(sizes, (smallest, largest), self.settings.crop, rng)
-            flips = random_flips(len(sizes), rng, clips.device) if self.settings.flip else None
+            flips = rng.random(len(sizes)) < 0.5 if self.settings.flip else np.zeros(len(sizes))
             cut[viewpoint] = crops(clips, boxes, self.settings.crop, flips)
         return cut
 
 
 def random_boxes(
-    sizes: Tensor, short_side: tuple[int, int], crop: int, rng: np.random.Generator
-) -> Tensor:
+    sizes: np.ndarray, short_side: tuple[int, int], crop: int, rng: np.random.Generator
+) -> list[Box]:
     """Square crops after a random resize: the short side falls in a range, then `crop` is cut.
 
     Args:
@@ -59,63 +67,47 @@ def random_boxes(
         rng: where chance comes from.
 
     Returns:
-        left, top and side of each crop in the clip's own pixels, float32 [B, 3].
+        The part of each clip that becomes the crop.
     """
-    sides = rng.integers(short_side[0], short_side[1] + 1, len(sizes))
-    share, across, down = (
-        torch.from_numpy(draw.astype(np.float32)).to(sizes.device, non_blocking=True)
-        for draw in (crop / sides, rng.random(len(sizes)), rng.random(len(sizes)))
-    )
-    height, width = sizes[:, 0].float(), sizes[:, 1].float()
-    side = share * torch.minimum(height, width)
-    return torch.stack([across * (width - side), down * (height - side), side], dim=1)
+    shorts = rng.integers(short_side[0], short_side[1] + 1, len(sizes))
+    side = np.rint(sizes.min(axis=1) * crop / shorts).astype(int).clip(min=1)
+    room = sizes - side[:, None] + 1
+    top, left = (rng.random(sizes.shape) * room).astype(int).T
+    return [Box(*box) for box in zip(left.tolist(), top.tolist(), side.tolist(), strict=True)]
 
 
-def view_boxes(sizes: Tensor, position: float) -> Tensor:
+def view_boxes(sizes: np.ndarray, position: float) -> list[Box]:
     """Square crops as high as the short side, placed along the long one.
 
     Args:
         sizes: height and width of each clip in pixels [B, 2].
         position: 0 for the left or top end, 1 for the other.
-
-    Returns:
-        left, top and side, as in `random_boxes`.
     """
-    height, width = sizes[:, 0].float(), sizes[:, 1].float()
-    side = torch.minimum(height, width)
-    return torch.stack([position * (width - side), position * (height - side), side], dim=1)
+    side = sizes.min(axis=1)
+    top, left = np.ceil(position * (sizes - side[:, None])).astype(int).T
+    return [Box(*box) for box in zip(left.tolist(), top.tolist(), side.tolist(), strict=True)]
 
 
-def random_flips(count: int, rng: np.random.Generator, device: torch.device) -> Tensor:
-    """Which clips to mirror, each with probability one half: bool [count]."""
-    return torch.from_numpy(rng.random(count) < 0.5).to(device, non_blocking=True)
-
-
-def crops(clips: Tensor, boxes: Tensor, size: int, flips: Tensor | None = None) -> Tensor:
-    """Cuts one square per clip, scales it, normalises it.
+def crops(
+    clips: Tensor, boxes: Sequence[Box], size: int, flips: np.ndarray | None = None
+) -> Tensor:
+    """Cuts one square per clip, scales it (bilinear, antialiased), normalises it.
 
     Args:
         clips: uint8 RGB [B, T, H, W, 3]; clips smaller than H x W are padded right and below.
-        boxes: left, top and side of the squares in pixels [B, 3].
+        boxes: the squares, inside each clip's own height and width.
         size: side of the result in pixels.
         flips: which clips to mirror [B]; None for none.
 
     Returns:
         float32 [B, 3, T, size, size], channels last in memory.
     """
-    count, frames, height, width, _ = clips.shape
-    centres = (torch.arange(size, device=clips.device) + 0.5) / size
-    across = centres.expand(count, size)
-    if flips is not None:
-        across = torch.where(flips[:, None], 1 - across, across)
-    left, top, side = (column[:, None] for column in boxes.unbind(dim=1))
-    x = (left + side * across) / width * 2 - 1
-    y = (top + side * centres) / height * 2 - 1
-    grid = torch.stack(
-        [x[:, None, :].expand(-1, size, -1), y[:, :, None].expand(-1, -1, size)], dim=3
-    )
-    images = clips.permute(0, 1, 4, 2, 3).reshape(count, frames * 3, height, width).float()
-    cut = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
-    cut = (cut / 255 - MEAN) / STD
-    cut = cut.view(count, frames, 3, size, size).permute(0, 2, 1, 3, 4)
-    return cut.contiguous(memory_format=torch.channels_last_3d)
+    count, frames = clips.shape[:2]
+    cut = torch.empty(count, frames, size, size, 3, device=clips.device)
+    for i, (left, top, side) in enumerate(boxes):
+        images = clips[i].permute(0, 3, 1, 2)
+        images = functional.resized_crop(images, top, left, side, side, [size, size])
+        if flips is not None and flips[i]:
+            images = functional.horizontal_flip(images)
+        cut[i] = images.permute(0, 2, 3, 1)
+    return cut.sub_(MEAN * 255).div_(STD * 255).permute(0, 4, 1, 2, 3)

@@ -10,6 +10,8 @@ import pytest
 from sumlctl import config, settings, shipped
 from sumlctl.errors import SumlError
 
+OTHER_LOSS = {"margin": 0.3, "negative": "fpv", "w_t": 0.1, "w_a": 0.02}
+
 
 @pytest.fixture
 def load(tmp_path):
@@ -37,6 +39,8 @@ def test_defaults_are_the_papers_and_every_option_is_written_out(load):
         "temperature": 0.06,
         "sigma": 0.1,
         "threshold": 0.5,
+        "weighted": True,
+        "negatives": "cross",
         "w_t": 0.1,
         "w_aw": 0.02,
         "w_m": 0.1,
@@ -60,14 +64,14 @@ def test_another_method_drops_the_options_of_the_former(load):
     text = '[loss]\nname = "sum-l"\nsigma = 0.2'
     assert load(text).loss.options["sigma"] == 0.2
     assert load(text, "loss.name=sum-l").loss.options["sigma"] == 0.2
-    expected = settings.Component("triplet", {"margin": 0.3, "w_t": 0.1, "w_a": 0.02})
+    expected = settings.Component("triplet", OTHER_LOSS)
     assert load(text, "loss.name=triplet", "loss.margin=0.3").loss == expected
     assert load(text, "loss.margin=0.3", "loss.name=triplet").loss == expected
 
 
 def test_a_name_outside_any_section_is_unknown(load):
     (fault,) = faults(load, "", "name=foo")
-    assert fault.startswith("name is unknown, known: title, seed")
+    assert fault.startswith("name is unknown, known: title, profile, seed")
 
 
 def test_every_fault_is_told_at_once(load):
@@ -113,6 +117,12 @@ def test_every_fault_is_told_at_once(load):
     [
         ("loss.temperature=0", "loss.temperature = 0.0 is not above 0"),
         ("loss.sigma=nan", "loss.sigma = nan is not above 0"),
+        ("loss.negatives=all", "loss.negatives = 'all' is not cross or cross+intra"),
+        (
+            "encoders.tpv=melted",
+            'encoders.tpv = "melted" is not one of original, frozen, shared, same-init',
+        ),
+        ("profile=mine", 'profile = "mine" is not one of paper, released-code'),
         ("loss.threshold=1.5", "loss.threshold = 1.5 is not a cosine, from -1 to 1"),
         ('loss.w_t="x"', 'loss.w_t = "x" is not a number'),
         ("input.crop=300", "input.crop = 300 is larger than the short side 256"),
@@ -126,6 +136,61 @@ def test_every_fault_is_told_at_once(load):
 )
 def test_impossible_values(load, override, fault):
     assert faults(load, "seed = 1", override) == [fault]
+
+
+def disagreements(pipeline):
+    return (
+        pipeline.encoders.tpv,
+        pipeline.projection.unit_features,
+        pipeline.loss.options["weighted"],
+        pipeline.loss.options["negatives"],
+    )
+
+
+PAPER = ("original", False, True, "cross")
+RELEASED = ("same-init", True, False, "cross+intra")
+
+
+def test_a_profile_sets_every_disagreement(tmp_path):
+    path = tmp_path / "p.toml"
+    path.write_text("")
+    assert disagreements(config.load(path)) == PAPER
+    assert disagreements(config.load(path, profile="released-code")) == RELEASED
+    one = config.load(path, ["loss.weighted=true"], profile="released-code")
+    assert disagreements(one) == ("same-init", True, True, "cross+intra")
+    assert one.profile == "released-code"
+
+
+def test_a_profile_of_the_file_yields_to_its_keys_one_of_the_command_does_not(tmp_path):
+    path = tmp_path / "p.toml"
+    path.write_text('profile = "released-code"\n[loss]\nweighted = true')
+    assert disagreements(config.load(path)) == ("same-init", True, True, "cross+intra")
+    assert disagreements(config.load(path, profile="released-code")) == RELEASED
+    assert disagreements(config.load(path, profile="paper")) == PAPER
+
+
+def test_a_profile_leaves_alone_what_a_method_does_not_have(tmp_path):
+    path = tmp_path / "p.toml"
+    path.write_text("")
+    for method in ("fpv-only", "typical-cl", "triplet"):
+        loaded = config.load(path, [f"loss.name={method}"], profile="released-code")
+        negatives = loaded.loss.options.get("negatives")
+        assert negatives == ("cross+intra" if method == "typical-cl" else None)
+        assert "weighted" not in loaded.loss.options
+
+
+def test_differences_name_the_settings_but_not_neutral_ones(load):
+    before = load("", "loss.sigma=0.1")
+    after = load("", "loss.sigma=0.2", "stage_two.epochs=31", "workers=9", "log.every=3")
+    assert settings.differences(before, after) == [
+        "loss.sigma = 0.2, was 0.1",
+        "stage_two.epochs = 31, was 30",
+    ]
+    other = load("", "loss.name=triplet", 'data.tpv=["a"]')
+    assert settings.differences(before, other) == [
+        'data.tpv = ["a"], was []',
+        'loss.name = "triplet", was "sum-l"',
+    ]
 
 
 def test_not_toml(load):

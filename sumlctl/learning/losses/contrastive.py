@@ -51,11 +51,9 @@ def decoupled(
     Raises:
         ValueError: `negatives` is neither.
     """
-    if negatives not in NEGATIVES:
-        raise ValueError(f"negatives must be one of {', '.join(NEGATIVES)}, not {negatives!r}")
     keep = torch.ones(len(a), dtype=torch.bool, device=a.device)
-    intra = _cosines(a, a) / temperature if negatives == "cross+intra" else None
-    return _decoupled(_cosines(a, b) / temperature, keep, weights, intra)
+    logits = _cosines(a, b) / temperature
+    return _decoupled(logits, keep, weights, _intra(a, temperature, negatives))
 
 
 def semantic_weights(d_f: Tensor, d_t: Tensor, sigma: float) -> Tensor:
@@ -82,6 +80,7 @@ def cross_view(
     sigma: float,
     threshold: float,
     weighted: bool = True,
+    negatives: str = "cross",
 ) -> Tensor:
     """Semantics-based cross-view alignment of the similar pseudo-pairs, both ways (Eq. 7-10).
 
@@ -97,18 +96,31 @@ def cross_view(
         sigma: temperature of the weighting, above 0.
         threshold: cosine that a kept pair exceeds.
         weighted: L_aw (Eq. 8-10) when true, L_a (Eq. 7) otherwise.
+        negatives: as in `decoupled`.
 
     Returns:
         L_aw or L_a; 0 (with gradient) when fewer than 2 pairs are kept.
+
+    Raises:
+        ValueError: `negatives` is neither.
     """
     similarity = _pair_cosines(d_f, d_t)
     keep = similarity > threshold
     weights = _semantic_weights(similarity, keep, sigma) if weighted else None
     logits = _cosines(z_f, z_t) / temperature
-    return _decoupled(logits, keep, weights) + _decoupled(logits.T, keep, weights)
+    intra_f, intra_t = (_intra(z, temperature, negatives) for z in (z_f, z_t))
+    forth = _decoupled(logits, keep, weights, intra_f)
+    return forth + _decoupled(logits.T, keep, weights, intra_t)
 
 
-def video_text(z_f: Tensor, d_f: Tensor, z_t: Tensor, d_t: Tensor, temperature: float) -> Tensor:
+def video_text(
+    z_f: Tensor,
+    d_f: Tensor,
+    z_t: Tensor,
+    d_t: Tensor,
+    temperature: float,
+    negatives: str = "cross",
+) -> Tensor:
     """Video-text alignment of both views with their narrations (Eq. 11).
 
     Args:
@@ -117,12 +129,21 @@ def video_text(z_f: Tensor, d_f: Tensor, z_t: Tensor, d_t: Tensor, temperature: 
         z_t: unit-norm features of the TPV clips [N, d].
         d_t: unit-norm narration vectors of the TPV clips [N, d].
         temperature: tau, above 0.
+        negatives: as in `decoupled`.
 
     Returns:
         The sum of the four one-way terms; 0 (with gradient) for fewer than 2 rows.
     """
     ways = ((z_f, d_f), (d_f, z_f), (z_t, d_t), (d_t, z_t))
-    return torch.stack([decoupled(a, b, temperature) for a, b in ways]).sum()
+    terms = [decoupled(a, b, temperature, negatives=negatives) for a, b in ways]
+    return torch.stack(terms).sum()
+
+
+def _intra(z: Tensor, temperature: float, negatives: str) -> Tensor | None:
+    """Logits of the negatives in the row's own view, where they are asked for."""
+    if negatives not in NEGATIVES:
+        raise ValueError(f"negatives must be one of {', '.join(NEGATIVES)}, not {negatives!r}")
+    return _cosines(z, z) / temperature if negatives == "cross+intra" else None
 
 
 def _decoupled(

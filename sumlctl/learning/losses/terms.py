@@ -10,11 +10,13 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from sumlctl.learning.losses.contrastive import NEGATIVES
+
 _NONE = torch.empty(0)
 
 
 class Term(NamedTuple):
-    """One term of the loss; it adds `weight * value`."""
+    """One term of the loss; it adds `weight * value`. A weight of 0 is for what is only logged."""
 
     weight: float
     value: Tensor
@@ -33,6 +35,7 @@ class Outputs:
         z_t: unit-norm features of their TPV partners [N, d].
         d_f: unit-norm narration vectors of the FPV clips [N, d].
         d_t: unit-norm narration vectors of the TPV clips [N, d].
+        similarity: cosine of the pair's narrations, as mined [N].
     """
 
     l_f: Tensor
@@ -41,16 +44,25 @@ class Outputs:
     z_t: Tensor = _NONE
     d_f: Tensor = _NONE
     d_t: Tensor = _NONE
+    similarity: Tensor = _NONE
 
 
 class Method(ABC):
     """A training method: a frozen dataclass of its settings, called with the outputs of a batch.
 
-    Settings in `_ABOVE_ZERO` must be above zero, weights `w_*` and `margin` at least zero.
+    `uses_tpv` tells whether it looks at third-person clips, `compares_text` whether it compares
+    projected features with narration vectors, so that both need one dimension.
+    Settings in `_ABOVE_ZERO` must be above zero, weights `w_*` and `margin` at least zero, and
+    those in `_CHOICES` one of a few words.
     """
 
     uses_tpv: ClassVar[bool] = True
+    compares_text: ClassVar[bool] = False
     _ABOVE_ZERO: ClassVar[tuple[str, ...]] = ("temperature", "sigma")
+    _CHOICES: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "negatives": NEGATIVES,
+        "negative": ("fpv", "tpv"),
+    }
 
     def __post_init__(self) -> None:
         faults = []
@@ -62,6 +74,9 @@ class Method(ABC):
                 faults.append(f"{f.name} = {value!r} is not at least 0")
             elif f.name == "threshold" and not -1 <= value <= 1:
                 faults.append(f"{f.name} = {value!r} is not a cosine, from -1 to 1")
+            elif f.name in self._CHOICES and value not in self._CHOICES[f.name]:
+                words = " or ".join(self._CHOICES[f.name])
+                faults.append(f"{f.name} = {value!r} is not {words}")
         if faults:
             raise ValueError("\n".join(faults))
 

@@ -1,4 +1,4 @@
-"""Triplet: pull a pseudo-pair together, push another TPV clip away (Sec. 4.1.2)."""
+"""Triplet: pull a pseudo-pair together, push another clip away (Sec. 4.1.2)."""
 
 from __future__ import annotations
 
@@ -37,29 +37,33 @@ class Triplet(Method):
     """L = L_f + w_t L_t + w_a L_triplet; see `build`."""
 
     margin: float
+    negative: str
     w_t: float
     w_a: float
 
     def __call__(self, outputs: Outputs) -> dict[str, Term]:
         z_f, z_t = outputs.z_f, outputs.z_t
-        # A batch of one has no other TPV clip: anchor and partner then cancel to the margin alone.
-        l_triplet = triplet(z_f, z_t, z_t.roll(1, dims=0), self.margin)
+        # Pairs come in random order, so that a neighbour is a random other clip.
+        others = (z_f if self.negative == "fpv" else z_t).roll(1, dims=0)
         return {
             "l_f": Term(1.0, outputs.l_f),
             "l_t": Term(self.w_t, outputs.l_t),
-            "l_triplet": Term(self.w_a, l_triplet),
+            "l_triplet": Term(self.w_a, triplet(z_f, z_t, others, self.margin)),
         }
 
 
-def build(margin: float = 0.1, w_t: float = 0.1, w_a: float = 0.02) -> Triplet:
-    """The triplet baseline: anchor FPV, positive its partner, negative the neighbour's partner.
+def build(
+    margin: float = 0.1, negative: str = "fpv", w_t: float = 0.1, w_a: float = 0.02
+) -> Triplet:
+    """The triplet baseline: the anchor is an FPV clip, the positive its TPV partner.
 
     Args:
         margin: how much further away the negative must be.
+        negative: another `fpv` clip, as in the released code, or another pair's `tpv` clip.
         w_t: weight of the TPV classification loss.
         w_a: weight of the alignment.
 
     Raises:
         ValueError: an impossible value, one line each.
     """
-    return Triplet(margin, w_t, w_a)
+    return Triplet(margin, negative, w_t, w_a)

@@ -41,7 +41,7 @@ def test_eight_clips_are_learned_by_heart(world):
     first, last = ([line["loss"] for line in steps if line["stage"] == stage] for stage in STAGES)
     assert first[-1] < first[0] / 2
     assert last[-1] < last[0] - 1
-    assert steps[-1]["terms"].keys() == {"l_f", "l_t", "l_aw", "l_m"}
+    assert steps[-1]["terms"].keys() == {"l_f", "l_t", "l_aw", "l_m", "kept_share"}
 
     metrics = evaluate(world)
     assert {(r["task"], r["k"], r["value"]) for r in metrics.to_pylist()} == {

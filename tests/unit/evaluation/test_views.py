@@ -31,7 +31,7 @@ def test_windows_from_begin_to_end_and_one_in_the_middle(tmp_path):
 
 def test_crops_are_left_middle_and_right():
     ramp = torch.arange(30, dtype=torch.uint8).view(1, 1, 1, 30, 1).expand(1, 2, 10, 30, 3)
-    sizes = torch.tensor([[10, 30]])
+    sizes = np.array([[10, 30]])
     means = [crop.mean() * 0.225 + 0.45 for crop in Views(1, 3).crops(ramp, sizes, 10)]
     np.testing.assert_allclose([m.item() * 255 for m in means], [4.5, 14.5, 24.5], atol=1e-3)
 

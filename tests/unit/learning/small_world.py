@@ -21,7 +21,8 @@ PIPELINE = """
 precision = "32-true"
 workers = 0
 cache_mb = 64
-log_every = 2
+log = { every = 2 }
+checkpoints = { validate_every = 0 }
 input = { frames = 4, stride = 1, short_side = [32, 36], crop = 32 }
 head = { dropout = 0.0 }
 backbone = { name = "tiny", width = 8 }

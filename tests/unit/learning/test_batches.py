@@ -8,7 +8,6 @@ import pytest
 
 from sumlctl.errors import SumlError
 from sumlctl.learning.batches import (
-    ClipReader,
     EpochBatches,
     Failure,
     Samples,
@@ -17,6 +16,7 @@ from sumlctl.learning.batches import (
     loader,
 )
 from sumlctl.learning.clips import Clip
+from sumlctl.learning.reading import ClipReader
 from tests.unit.learning import small_world
 
 
@@ -30,9 +30,16 @@ def clips(tmp_path):
     return [Clip(f"d/{i}", path, 0.0, 1.0, 8.0) for i, path in enumerate(paths)]
 
 
+class Numbered:
+    """Targets that are the clip's place plus ten."""
+
+    def at(self, row, times_s):
+        return np.int64(10 + row)
+
+
 def samples(clips, short_side=32, room=0, seed=0):
     rows = np.arange(len(clips))
-    side = Side(clips, rows, {"noun": np.arange(10, 10 + len(clips))})
+    side = Side(clips, rows, {"noun": Numbered()})
     vectors = {"d_f": np.eye(len(clips), dtype=np.float32)}
     return Samples({"fpv": side}, vectors, ClipReader(short_side, room), 4, 1, seed)
 
@@ -151,6 +158,19 @@ def test_epochs_are_permutations_shared_without_overlap():
 def test_a_set_smaller_than_a_batch_is_one_batch():
     ((*batch,),) = EpochBatches(3, 64, seed=0)
     assert sorted(batch) == [(0, 0), (0, 1), (0, 2)]
+
+
+def test_an_epoch_can_begin_in_its_middle():
+    whole, rest = EpochBatches(11, 2, seed=5), EpochBatches(11, 2, seed=5)
+    rest.first = 3
+    assert list(rest) == list(whole)[3:]
+    assert len(rest) == 5
+
+
+def test_batches_of_a_step_stay_together():
+    assert len(EpochBatches(11, 2, seed=0, group=2)) == 4
+    few = EpochBatches(11, 2, seed=0, group=9)
+    assert (few.group, len(few)) == (5, 5)
 
 
 def test_worker_processes_give_the_same_batches(clips):

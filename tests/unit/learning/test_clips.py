@@ -43,6 +43,7 @@ def test_every_frame():
 
 def test_clips_without_frames_are_left_out_and_counted(workspace, capsys):
     root = workspace.root / "elsewhere"
+    root.mkdir(parents=True)
     status = ["ok"] * 4 + ["truncated", "out_of_range", "no_video", "ok"]
     write_clips(
         workspace,
@@ -58,8 +59,16 @@ def test_clips_without_frames_are_left_out_and_counted(workspace, capsys):
     found = clips.load(workspace, ["ego"], "fpv", "train")
     assert [c.clip_id for c in found.clips] == [f"ego/{i}" for i in range(5)]
     assert found.clips[2] == Clip("ego/2", root / "v2.mp4", 0.25, 1.0, 8.0)
+    assert found.annotated.get_column("clip_id").to_list() == [f"ego/{i}" for i in range(8)]
     assert found.left_out == {"out_of_range": 1, "no_video": 2}
     assert "ego fpv train: clips left out: 2 no_video, 1 out_of_range" in capsys.readouterr().err
+
+
+def test_a_videos_folder_that_is_gone(workspace):
+    write_clips(workspace, "ego", ["a"], video_id=["v0"], status=["ok"])
+    small_world.write_videos_table(workspace, "ego", workspace.root / "unplugged")
+    with pytest.raises(SumlError, match="unplugged: videos folder is missing"):
+        clips.load(workspace, ["ego"], "fpv", "train")
 
 
 def test_no_clip_with_a_video(workspace):

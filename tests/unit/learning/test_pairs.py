@@ -7,9 +7,9 @@ import os
 import numpy as np
 import pytest
 
-from sumlctl.config import Data
 from sumlctl.errors import SumlError
 from sumlctl.learning import pairs
+from sumlctl.sections import Data
 from tests.builders import write_clips, write_vectors
 from tests.unit.learning import small_world
 
@@ -47,13 +47,18 @@ def test_best_partner_of_each_clip_with_both_vectors(tables, capsys):
     assert tpv == [f"exo/{i}" for i in kept]
     np.testing.assert_array_equal(found.d_f, np.eye(8, dtype=np.float32)[kept])
     np.testing.assert_array_equal(found.d_t, found.d_f)
+    assert found.similarity.tolist() == [1.0] * 7
+    assert len(found.inputs) == 7
     assert "1 pairs left out" in capsys.readouterr().err
 
 
 def test_a_method_without_tpv_keeps_every_clip(tables):
-    found = pairs.load(tables, DATA, uses_tpv=False)
+    tables.pairs("ego", ["exo"]).unlink()
+    alone = pairs.choose(tables, Data(fpv="ego"), uses_tpv=False)
+    found = pairs.load(tables, alone, uses_tpv=False)
     assert found.tpv is None
     assert len(found.fpv_rows) == 8
+    assert {path.split("/")[1] for path in found.inputs} == {"ego"}
 
 
 def test_the_newest_fitting_table_is_chosen_and_named(tables, capsys):
@@ -92,5 +97,34 @@ def test_pairs_of_other_clips(tables):
     write_clips(
         tables, "ego", ["a"] * 8, clip_id=list("abcdefgh"), video_id=["v0"] * 8, status=["ok"] * 8
     )
-    with pytest.raises(SumlError, match="no pairs to train on, got 0 of 8"):
+    with pytest.raises(SumlError, match=r"other fpv clips .* got 8 such clips, first ego/0"):
+        pairs.load(tables, DATA)
+
+
+def test_pairs_of_clips_that_say_something_else_now(tables):
+    said = [*small_world.NAMES[:7], "another colour"]
+    write_clips(
+        tables,
+        "exo",
+        said,
+        viewpoint=["tpv"] * 8,
+        video_id=[f"v{i}" for i in range(8)],
+        status=["ok"] * 8,
+    )
+    with pytest.raises(SumlError, match=r"exo/7 \('colour 7'\); expected 'another colour'"):
+        pairs.load(tables, DATA)
+
+
+def test_no_pair_is_left(tables):
+    for dataset, viewpoint in (("ego", "fpv"), ("exo", "tpv")):
+        status = ["ok", *["no_video"] * 7] if dataset == "ego" else ["ok"] * 8
+        write_clips(
+            tables,
+            dataset,
+            small_world.NAMES,
+            viewpoint=[viewpoint] * 8,
+            video_id=[f"v{i}" for i in range(8)],
+            status=status,
+        )
+    with pytest.raises(SumlError, match="no pairs to train on, got 1 of 8"):
         pairs.load(tables, DATA)

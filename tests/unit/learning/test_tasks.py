@@ -41,10 +41,19 @@ def test_first_person_actions_are_multi_label():
 
 
 def test_third_person_pool_keeps_each_datasets_classes():
-    (task,) = tpv_tasks({"a": {"verbs": VERBS}, "b": {"verbs": VERBS, "nouns": NOUNS}})
-    assert task.size == 2 + 2 + 3
-    targets = task.targets(rows(["b", "a"], verbs=[[1], [0]], nouns=[[0, 2], []]))
-    assert targets.tolist() == [[-1, -1, 0, 1, 1, 0, 1], [1, 0, -1, -1, -1, -1, -1]]
+    verb, noun = tpv_tasks({"a": {"verbs": VERBS}, "b": {"verbs": VERBS, "nouns": NOUNS}})
+    assert [(t.name, t.exclusive, t.size) for t in (verb, noun)] == [
+        ("verb", False, 2 + 2),
+        ("noun", False, 3),
+    ]
+    clips = rows(["b", "a"], verbs=[[1], [0]], nouns=[[0, 2], []])
+    assert verb.targets(clips).tolist() == [[-1, -1, 0, 1], [1, 0, -1, -1]]
+    assert noun.targets(clips).tolist() == [[1, 0, 1], [-1, -1, -1]]
+
+
+def test_third_person_actions_stand_in_for_verbs_and_nouns():
+    (action,) = tpv_tasks({"a": {"actions": [["x"], ["y"]]}})
+    assert (action.name, action.exclusive, action.size) == ("action", False, 2)
 
 
 def test_without_vocabulary_there_is_nothing_to_classify():
@@ -74,9 +83,9 @@ def test_bce_leaves_out_classes_of_other_datasets():
     assert logits.grad[0, 2:].tolist() == [0.0, 0.0]
 
 
-def test_total_is_the_mean_over_tasks():
+def test_total_is_the_sum_over_tasks():
     tasks = fpv_tasks({"ek": {"verbs": VERBS, "nouns": NOUNS}})
     logits = {"verb": torch.zeros(1, 2), "noun": torch.zeros(1, 3)}
     targets = {"verb": torch.tensor([0]), "noun": torch.tensor([0])}
-    expected = (math.log(2) + math.log(3)) / 2
+    expected = math.log(2) + math.log(3)
     assert total_loss(tasks, logits, targets).item() == pytest.approx(expected)

@@ -1,22 +1,38 @@
-"""The model: two branches that share nothing."""
+"""The model: two branches, and the encoder setups of Table 6."""
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+from sumlctl.config import Pipeline
+from sumlctl.learning import two_view
 from sumlctl.learning.tasks import Block, Task
-from sumlctl.learning.two_view import Branch, TwoView
+from sumlctl.sections import Encoders, Projection
 from sumlctl.settings import Component
 
 TASK = Task("noun", True, (Block("d", "nouns", ("cup", "box", "pan")),))
-TINY = Component("tiny", {"width": 4})
+TASKS = {"fpv": [TASK], "tpv": [TASK]}
+
+
+def build(tpv: str = "original", dimension: int | None = 6, **projection):
+    torch.manual_seed(0)
+    pipeline = Pipeline(
+        backbone=Component("tiny", {"width": 4}),
+        encoders=Encoders(tpv=tpv),
+        projection=Projection(**projection),
+    )
+    return two_view.build(pipeline, TASKS, dimension)
+
+
+def clips() -> dict[str, torch.Tensor]:
+    random = torch.Generator().manual_seed(1)
+    return {v: torch.randn(3, 3, 4, 16, 16, generator=random) for v in TASKS}
 
 
 def test_features_are_unit_vectors_and_branches_are_separate():
-    torch.manual_seed(0)
-    model = TwoView({v: Branch(TINY, [TASK], 0.0, 6) for v in ("fpv", "tpv")})
-    clips = {v: torch.randn(3, 3, 4, 16, 16) for v in ("fpv", "tpv")}
-    seen = model(clips)
+    model = build()
+    seen = model(clips())
     for branch in seen.values():
         assert branch.z.shape == (3, 6)
         torch.testing.assert_close(branch.z.norm(dim=1), torch.ones(3))
@@ -27,6 +43,45 @@ def test_features_are_unit_vectors_and_branches_are_separate():
 
 
 def test_without_projection_there_are_no_features_to_align():
-    branch = Branch(TINY, [TASK], 0.0, None)
-    assert branch(torch.randn(2, 3, 4, 16, 16)).z.shape == (2, 0)
-    assert not [name for name, _ in branch.named_parameters() if "projection" in name]
+    model = build(dimension=None)
+    assert model(clips())["fpv"].z.shape == (3, 0)
+    assert not [name for name, _ in model.named_parameters() if "projection" in name]
+
+
+def test_unit_features_make_the_projection_blind_to_their_length():
+    model = build(unit_features=True).eval()
+    branch, features = model["fpv"], torch.rand(2, 32)
+    torch.testing.assert_close(branch._projected(features), branch._projected(3 * features))
+    plain = build().eval()["fpv"]
+    assert not torch.allclose(plain._projected(features), plain._projected(3 * features))
+
+
+def test_a_frozen_encoder_stays_and_its_projection_and_heads_learn():
+    model = build("frozen")
+    model["tpv"].freeze()
+    model.train()
+    before = {name: value.clone() for name, value in model["tpv"].encoder.state_dict().items()}
+    seen = model(clips())["tpv"]
+    (seen.z.sum() + seen.logits["noun"].sum()).backward()
+    torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1.0).step()
+    assert all(
+        torch.equal(before[n], value) for n, value in model["tpv"].encoder.state_dict().items()
+    )
+    assert model["tpv"].projection.weight.grad is not None
+    assert model["tpv"].heads["noun"].weight.grad is not None
+    assert model["fpv"].encoder.training and not model["tpv"].encoder.training
+
+
+def test_shared_weights_are_one_encoder():
+    model = build("shared")
+    assert model["fpv"].encoder is model["tpv"].encoder
+    assert model["fpv"].projection is not model["tpv"].projection
+    separate = sum(p.numel() for p in build().parameters())
+    encoder = sum(p.numel() for p in model["fpv"].encoder.parameters())
+    assert sum(p.numel() for p in model.parameters()) == separate - encoder
+
+
+@pytest.mark.parametrize("tpv", ["original", "frozen", "same-init"])
+def test_other_setups_have_two_encoders(tpv):
+    model = build(tpv)
+    assert model["fpv"].encoder is not model["tpv"].encoder

@@ -83,8 +83,9 @@ def test_semantic_weights_are_equation_10():
     assert weights.mean().item() == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("intra", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_cross_view_is_the_loss_of_the_kept_pairs_alone(weighted):
+def test_cross_view_is_the_loss_of_the_kept_pairs_alone(weighted, intra):
     z_f, z_t, d_f, d_t = (unit(seed, n=9) for seed in range(4))
     similarity = (d_f * d_t).sum(axis=1)
     threshold = float(np.sort(similarity)[4] + 1e-9)
@@ -92,10 +93,11 @@ def test_cross_view_is_the_loss_of_the_kept_pairs_alone(weighted):
     assert kept.sum() == 4
     weights = np.exp(similarity[kept] / SIGMA)
     weights = weights / weights.mean() if weighted else np.ones(4)
-    expected = numpy_decoupled(z_f[kept], z_t[kept], TAU, weights)
-    expected += numpy_decoupled(z_t[kept], z_f[kept], TAU, weights)
+    expected = numpy_decoupled(z_f[kept], z_t[kept], TAU, weights, intra)
+    expected += numpy_decoupled(z_t[kept], z_f[kept], TAU, weights, intra)
     args = map(tensor, (z_f, z_t, d_f, d_t))
-    got = cross_view(*args, TAU, SIGMA, threshold, weighted)
+    negatives = "cross+intra" if intra else "cross"
+    got = cross_view(*args, TAU, SIGMA, threshold, weighted, negatives)
     assert got.item() == pytest.approx(expected, rel=1e-12)
 
 
@@ -110,11 +112,13 @@ def test_dropped_pairs_get_no_gradient():
         assert (z.grad[~dropped].abs().sum(dim=1) > 0).all()
 
 
-def test_video_text_is_equation_11():
+@pytest.mark.parametrize("intra", [False, True])
+def test_video_text_is_equation_11(intra):
     z_f, d_f, z_t, d_t = (unit(seed) for seed in range(4))
     ways = ((z_f, d_f), (d_f, z_f), (z_t, d_t), (d_t, z_t))
-    expected = sum(numpy_decoupled(a, b, TAU) for a, b in ways)
-    got = video_text(*map(tensor, (z_f, d_f, z_t, d_t)), TAU)
+    expected = sum(numpy_decoupled(a, b, TAU, intra=intra) for a, b in ways)
+    negatives = "cross+intra" if intra else "cross"
+    got = video_text(*map(tensor, (z_f, d_f, z_t, d_t)), TAU, negatives)
     assert got.item() == pytest.approx(expected, rel=1e-12)
 
 

@@ -1,11 +1,13 @@
-"""The learning rate's course, by hand."""
+"""The learning rate's course by hand, and which weights decay."""
 
 from __future__ import annotations
 
 import pytest
+import torch
+from torch import nn
 
-from sumlctl.config import Optimiser
-from sumlctl.learning.schedules import factor
+from sumlctl.learning.training.optimisation import base_rate, build, factor
+from sumlctl.sections import Optimiser, Stage
 
 
 @pytest.mark.parametrize(
@@ -25,3 +27,46 @@ def test_cosine(epoch, expected):
 def test_warm_up_rises_linearly():
     constant = Optimiser(schedule="constant", warmup_epochs=4)
     assert [factor(constant, epoch, 10) for epoch in (0, 1, 4, 9)] == [0, 0.25, 1, 1]
+
+
+def test_the_rate_is_scaled_with_the_batch_only_when_asked():
+    stage = Stage(learning_rate=0.01)
+    assert base_rate(Optimiser(), stage, 512) == 0.01
+    assert base_rate(Optimiser(rate_for_batch=64), stage, 512) == pytest.approx(0.08)
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv3d(1, 2, 1), nn.BatchNorm3d(2)
+        self.still = nn.Linear(2, 2).requires_grad_(False)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_norms_do_not_decay_and_still_weights_are_left_out(name):
+    net = Net()
+    settings = Optimiser(name=name, weight_decay=0.5, norm_weight_decay=0.0)
+    decays = {
+        id(weight): group["weight_decay"]
+        for group in build(net, settings).param_groups
+        for weight in group["params"]
+    }
+    names = {id(weight): name for name, weight in net.named_parameters()}
+    assert {names[key]: decay for key, decay in decays.items()} == {
+        "conv.weight": 0.5,
+        "conv.bias": 0.5,
+        "norm.weight": 0.0,
+        "norm.bias": 0.0,
+    }
+
+
+def test_adamw_takes_its_first_step_as_published():
+    weight = nn.Parameter(torch.tensor(1.0))
+    module = nn.Module()
+    module.weight = weight
+    optimiser = build(module, Optimiser(name="adamw", weight_decay=0.1))
+    optimiser.param_groups[0]["lr"] = 0.01
+    (3 * weight).backward()
+    optimiser.step()
+    # Decay by lr * 0.1, then a step of lr in the gradient's direction.
+    assert weight.item() == pytest.approx(1 - 0.001 - 0.01, abs=1e-7)

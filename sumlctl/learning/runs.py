@@ -1,0 +1,94 @@
+"""Run folders: a new one for each training, and going on with one that was stopped."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from sumlctl import config, console, settings, tables
+from sumlctl.config import Pipeline
+from sumlctl.errors import SumlError, unknown_name
+from sumlctl.learning import checkpoints
+from sumlctl.learning.training.savepoints import LATEST
+from sumlctl.workspace import Workspace
+
+
+def claim(workspace: Workspace, pipeline: Pipeline, run: str | None) -> Path:
+    """A new run's folder with its pipeline written.
+
+    Args:
+        workspace: where it goes.
+        pipeline: the resolved settings.
+        run: its name; None for `<fpv>.<method>`, numbered where that is taken.
+
+    Raises:
+        SumlError: the name is none, or taken.
+    """
+    if run is not None and not re.fullmatch(r"\w[\w.+-]*", run):
+        what = "not a name for a folder"
+        raise SumlError("--run", what, got=repr(run), expected="one word", fix="Choose another.")
+    name = f"{pipeline.data.fpv}.{pipeline.loss.name}"
+    folder, number = workspace.run(run or name), 1
+    while folder.exists() and run is None:
+        number += 1
+        folder = workspace.run(f"{name}.{number}")
+    if any(folder.glob("checkpoints/*")):
+        raise SumlError(
+            folder,
+            "the run exists",
+            got="checkpoints of an earlier training",
+            expected="a new name",
+            fix=f"Go on with `--resume {folder.name}`, choose another --run or delete the folder.",
+        )
+    with tables.whole_file(folder / "pipeline.toml") as beside:
+        beside.write_text(settings.dump(pipeline), encoding="utf-8")
+    (folder / "log.jsonl").write_text("", encoding="utf-8")
+    console.note(f"run: {workspace.relative(folder)}")
+    return folder
+
+
+def stored(workspace: Workspace, run: str) -> Path:
+    """The pipeline file of a run.
+
+    Raises:
+        SumlError: no such run.
+    """
+    runs = {folder.name: folder for folder in workspace.runs()}
+    if run not in runs:
+        raise unknown_name("--resume", "run", run, runs)
+    return runs[run] / "pipeline.toml"
+
+
+def go_on(workspace: Workspace, pipeline: Pipeline, run: str, inputs: dict[str, str]) -> Path:
+    """The folder of a run that may go on with these settings and tables.
+
+    Args:
+        workspace: where it is.
+        pipeline: the settings asked for; those that change no result may differ.
+        run: its name.
+        inputs: path -> sha256 of the tables as they are now.
+
+    Raises:
+        SumlError: settings or tables changed since.
+    """
+    path = stored(workspace, run)
+    if changed := settings.differences(config.load(path), pipeline):
+        raise SumlError(
+            f"--resume {run}",
+            "settings changed since the run began",
+            got="; ".join(changed),
+            expected=f"those of {workspace.relative(path)}",
+            fix="Leave them as they were, or start a new run.",
+        )
+    latest = path.parent / "checkpoints" / LATEST
+    before = checkpoints.read(latest)["inputs"] if latest.is_file() else inputs
+    if altered := [name for name in inputs if before.get(name) != inputs[name]]:
+        raise SumlError(
+            f"--resume {run}",
+            "tables changed since the run began",
+            got=", ".join(altered),
+            expected="the tables that it was trained on",
+            fix="Put them back, or start a new run.",
+        )
+    console.note(f"run: {workspace.relative(path.parent)}")
+    return path.parent

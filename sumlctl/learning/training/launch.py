@@ -1,0 +1,129 @@
+"""Processes, devices and precision: one process per device, started by torchrun or SLURM."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+from lightning_fabric.strategies import DDPStrategy
+
+from sumlctl import console
+from sumlctl.config import Pipeline
+from sumlctl.errors import Interrupted, SumlError
+
+
+def started_externally() -> bool:
+    """Whether torchrun or SLURM started this process as one of several."""
+    return TorchElasticEnvironment.detect() or SLURMEnvironment.detect()
+
+
+def as_started(pipeline: Pipeline) -> Pipeline:
+    """The pipeline with the devices and nodes that torchrun or SLURM chose, if one of them did."""
+    environment: TorchElasticEnvironment | SLURMEnvironment
+    if TorchElasticEnvironment.detect():
+        environment, per_node = TorchElasticEnvironment(), int(os.environ["LOCAL_WORLD_SIZE"])
+    elif SLURMEnvironment.detect():
+        environment = SLURMEnvironment()
+        per_node = environment.world_size() // int(os.environ.get("SLURM_NNODES", "1"))
+    else:
+        return pipeline
+    return replace(pipeline, devices=per_node, nodes=environment.world_size() // per_node)
+
+
+def launch(devices: int, precision: str, nodes: int = 1) -> Fabric:
+    """This process's devices and precision; processes but the first say nothing from here on.
+
+    Args:
+        devices: processes per node.
+        precision: in Lightning Fabric's names; `auto` is bf16-mixed where a GPU has it.
+        nodes: machines.
+
+    Raises:
+        SumlError: there are fewer GPUs than `devices`.
+    """
+    if precision == "auto":
+        bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+        precision = "bf16-mixed" if bf16 else "32-true"
+    if torch.cuda.is_available() and devices > torch.cuda.device_count():
+        raise SumlError(
+            "devices",
+            "not so many GPUs",
+            got=devices,
+            expected=f"at most {torch.cuda.device_count()} on this machine",
+            fix="Lower --devices.",
+        )
+    several = devices * nodes > 1
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    fabric = Fabric(
+        devices=devices,
+        num_nodes=nodes,
+        precision=precision,  # type: ignore[arg-type]
+        strategy=DDPStrategy(gradient_as_bucket_view=True) if several else "auto",
+    )
+    fabric.launch()
+    if not fabric.is_global_zero:
+        console.silence()
+    return fabric
+
+
+def spawn(pipeline: Pipeline, words: Sequence[str]) -> None:
+    """Runs `sumlctl WORDS` once per device, under torchrun's own launcher.
+
+    Several nodes meet at MASTER_ADDR and MASTER_PORT; the same command runs on each.
+
+    Raises:
+        SumlError: a process failed, or there is no address to meet at.
+        Interrupted: all stopped for a signal.
+    """
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    config = LaunchConfig(
+        min_nodes=pipeline.nodes,
+        max_nodes=pipeline.nodes,
+        nproc_per_node=pipeline.devices,
+        rdzv_backend="c10d",
+        rdzv_endpoint=_meeting_point(pipeline.nodes),
+        run_id="sumlctl",
+        max_restarts=0,
+    )
+    cores = os.cpu_count() or 1
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(cores // pipeline.devices, 1)))
+    try:
+        elastic_launch(config, sys.executable)("-m", "sumlctl", *words)
+    except SignalException as stopped:
+        raise Interrupted(int(stopped.sigval), "all processes stopped") from stopped
+    except ChildFailedError as failed:
+        rank, first = failed.get_first_failure()
+        if first.exitcode - 128 in (signal.SIGINT, signal.SIGTERM):
+            raise Interrupted(first.exitcode - 128, "all processes stopped") from failed
+        raise SumlError(
+            f"process {rank}",
+            "training failed",
+            got=f"exit code {first.exitcode}",
+            expected="0 from every process",
+            fix="Its own error is above; `--resume` goes on from the last savepoint.",
+        ) from failed
+
+
+def _meeting_point(nodes: int) -> str:
+    if nodes == 1:
+        return "localhost:0"
+    if "MASTER_ADDR" not in os.environ:
+        raise SumlError(
+            "--nodes",
+            "no address where the nodes meet",
+            got="MASTER_ADDR is not set",
+            expected="the first node's name, and MASTER_PORT",
+            fix="Set both on every node, or start it with torchrun or srun.",
+        )
+    return f"{os.environ['MASTER_ADDR']}:{os.environ.get('MASTER_PORT', '29500')}"

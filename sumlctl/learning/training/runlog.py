@@ -1,0 +1,86 @@
+"""`log.jsonl` of a run, and the same figures to TensorBoard and Weights & Biases."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sumlctl.errors import SumlError
+from sumlctl.sections import Log
+
+
+class RunLog:
+    """One JSON object per line; only the first process writes.
+
+    Args:
+        folder: of the run.
+        active: whether this process writes.
+        settings: which other logs are kept.
+        config: the resolved pipeline, for those that show it.
+
+    Raises:
+        SumlError: a log is asked for whose package is not installed.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        active: bool,
+        settings: Log | None = None,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.path, self.active = folder / "log.jsonl", active
+        self._tensorboard: Any = None
+        self._wandb: Any = None
+        if active and settings and settings.tensorboard:
+            module = _package("torch.utils.tensorboard", "tensorboard", "log.tensorboard")
+            self._tensorboard = module.SummaryWriter(str(folder / "tensorboard"))
+        if active and settings and settings.wandb:
+            module = _package("wandb", "wandb", "log.wandb")
+            self._wandb = module.init(
+                project=settings.wandb, name=folder.name, dir=str(folder), config=dict(config or {})
+            )
+
+    def write(self, event: str, **values: Any) -> None:
+        """Appends one line."""
+        if self.active:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"event": event, **values}) + "\n")
+
+    def scalars(self, stage: str, step: int, values: Mapping[str, float]) -> None:
+        """Tells the other logs, where there are any.
+
+        Args:
+            stage: of the training; names are `<stage>/<name>`.
+            step: batches since the stage began.
+            values: name -> figure.
+        """
+        if self._tensorboard:
+            for name, value in values.items():
+                self._tensorboard.add_scalar(f"{stage}/{name}", value, step)
+        if self._wandb:
+            named = {f"{stage}/{name}": value for name, value in values.items()}
+            self._wandb.log(named | {f"{stage}/step": step})
+
+    def close(self) -> None:
+        """Writes out what the other logs hold back."""
+        if self._tensorboard:
+            self._tensorboard.close()
+        if self._wandb:
+            self._wandb.finish()
+
+
+def _package(module: str, package: str, setting: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise SumlError(
+            setting,
+            f"{package} is not installed",
+            got=error,
+            expected=f"the package {package}",
+            fix=f"Install it with `pip install {package}` or leave the setting out.",
+        ) from error

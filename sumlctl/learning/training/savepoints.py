@@ -1,0 +1,118 @@
+"""What is kept on disk while a stage trains, and how it goes on from there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from sumlctl.learning import checkpoints
+from sumlctl.sections import Checkpoints
+
+LATEST = "latest.pt"
+
+
+class Position(NamedTuple):
+    """How far a stage has come.
+
+    Args:
+        epoch: epochs done.
+        batch: batches done of the next one.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+
+
+class Savepoints:
+    """The files under `checkpoints` of one stage; the first process writes them, whole or not.
+
+    `<stage>.pt` holds the last weights, `<stage>.epoch_<n>.pt` those of some epochs and `best.pt`
+    those with the best validation. `latest.pt` also holds the optimiser and the position.
+
+    Args:
+        fabric: tells which process this is, and how gradients are scaled.
+        folder: of the checkpoints.
+        stage: its name.
+        record: plain values that each file tells about its weights.
+        settings: what to keep.
+    """
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        folder: Path,
+        stage: str,
+        record: Mapping[str, Any],
+        settings: Checkpoints,
+    ) -> None:
+        self._fabric, self._folder, self.stage, self._settings = fabric, folder, stage, settings
+        self._record = {"stage": stage, **record}
+        self._written = time.monotonic()
+        self.best: float | None = None
+
+    def latest(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, position: Position
+    ) -> None:
+        """Writes what `restore` needs to go on from `position`."""
+        self._written = time.monotonic()
+        if self._fabric.is_global_zero:
+            moving = {
+                "position": tuple(position),
+                "optimizer": optimizer.state_dict(),
+                "scaler": self._fabric.strategy.precision.state_dict(),
+                "best": self.best,
+            }
+            self._save(LATEST, model, moving)
+
+    def latest_is_due(self) -> bool:
+        """Whether `latest.pt` is older than the settings allow."""
+        return time.monotonic() - self._written >= self._settings.latest_every_s
+
+    def epoch(self, model: nn.Module, done: int) -> None:
+        """Keeps the weights of an epoch where the settings say so."""
+        every = self._settings.keep_every
+        if every and done % every == 0 and self._fabric.is_global_zero:
+            self._save(f"{self.stage}.epoch_{done}.pt", model, {"epochs": done})
+
+    def validated(self, model: nn.Module, done: int, score: float) -> bool:
+        """Keeps the weights as the best if they are; tells whether they are."""
+        if self.best is not None and score <= self.best:
+            return False
+        self.best = score
+        if self._fabric.is_global_zero:
+            self._save("best.pt", model, {"epochs": done, "score": score})
+        return True
+
+    def finished(self, model: nn.Module, epochs: int) -> None:
+        """Writes the stage's weights; there is nothing left to go on from."""
+        if self._fabric.is_global_zero:
+            self._save(f"{self.stage}.pt", model, {"epochs": epochs})
+            (self._folder / LATEST).unlink(missing_ok=True)
+        self._fabric.barrier()
+
+    def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Position:
+        """Sets weights and optimiser as `latest.pt` has them, if it is of this stage.
+
+        Raises:
+            SumlError: the file cannot be read or does not fit.
+        """
+        path = self._folder / LATEST
+        if not path.is_file():
+            return Position()
+        content = checkpoints.read(path)
+        if content["stage"] != self.stage:
+            return Position()
+        checkpoints.load_weights(model, path).require(path)
+        optimizer.load_state_dict(content["optimizer"])
+        self._fabric.strategy.precision.load_state_dict(content["scaler"])
+        self.best = content["best"]
+        return Position(*content["position"])
+
+    def _save(self, name: str, model: nn.Module, more: Mapping[str, Any]) -> None:
+        checkpoints.save(self._folder / name, model, {**self._record, **more})

@@ -1,0 +1,1 @@
+"""Weights of other programs, in our names and expecting RGB."""

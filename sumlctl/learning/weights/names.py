@@ -1,0 +1,86 @@
+"""Names of weights in PySlowFast, and in pytorchvideo, whose names are ours.
+
+Both describe the same layers: PySlowFast in `slowfast/models/stem_helper.py`, `resnet_helper.py`
+and `video_model_builder.py`, pytorchvideo in `models/resnet.py` and `models/slowfast.py`. Stages
+s1...s5 are blocks 0...4. A network without a fast pathway has no `multipathway_blocks`. SUM-L's
+third-person branch appends `_t` to the name of a stage.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_LAYERS = {
+    "conv": "conv",
+    "bn": "norm",
+    "conv_f2s": "conv_fast_to_slow",
+    "branch1": "branch1_conv",
+    "branch1_bn": "branch1_norm",
+    **{f"branch2.{part}": f"branch2.conv_{part}" for part in "abc"},
+    **{f"branch2.{part}_bn": f"branch2.norm_{part}" for part in "abc"},
+}
+_THEIR_LAYERS = {ours: theirs for theirs, ours in _LAYERS.items()}
+_VALUE = r"(?P<value>weight|bias|running_mean|running_var|num_batches_tracked)"
+_THEIRS = re.compile(
+    r"s(?P<stage>[1-5])(?P<fuse>_fuse)?(?P<tpv>_t)?\."
+    r"(?:pathway(?P<pathway>\d)_(?:stem|res(?P<block>\d+))\.)?"
+    rf"(?P<layer>.+)\.{_VALUE}"
+)
+_OURS = re.compile(
+    r"blocks\.(?P<stage>[0-4])\.(?P<fuse>multipathway_fusion\.)?"
+    r"(?:multipathway_blocks\.(?P<pathway>\d)\.)?(?:res_blocks\.(?P<block>\d+)\.)?"
+    rf"(?P<layer>.+)\.{_VALUE}"
+)
+_WRAPPER = re.compile(r"(?:(?<=\.)|^)(?:module|model)\.")
+
+
+class Placed(NamedTuple):
+    """A weight of an encoder.
+
+    Args:
+        name: in our encoder.
+        tpv: of SUM-L's third-person branch.
+    """
+
+    name: str
+    tpv: bool
+
+
+def unwrapped(name: str) -> str:
+    """The name without `module.` and `model.`, which wrappers put in front, wherever they stand."""
+    return _WRAPPER.sub("", name)
+
+
+def from_pyslowfast(name: str, fast: bool) -> Placed | None:
+    """Our name of an encoder's weight in PySlowFast; None for anything else.
+
+    Args:
+        name: such as `s2.pathway0_res0.branch2.a.weight`.
+        fast: whether the network has a fast pathway.
+    """
+    found = _THEIRS.fullmatch(name)
+    layer = _LAYERS.get(found["layer"]) if found else None
+    if found is None or layer is None or bool(found["fuse"]) == bool(found["pathway"]):
+        return None
+    parts = [f"blocks.{int(found['stage']) - 1}"]
+    if found["fuse"]:
+        parts.append("multipathway_fusion")
+    elif fast:
+        parts.append(f"multipathway_blocks.{found['pathway']}")
+    if found["block"]:
+        parts.append(f"res_blocks.{found['block']}")
+    return Placed(".".join([*parts, layer, found["value"]]), bool(found["tpv"]))
+
+
+def to_pyslowfast(name: str) -> str | None:
+    """PySlowFast's name of a weight of our SlowFast or Slow encoder; None for anything else."""
+    found = _OURS.fullmatch(name)
+    layer = _THEIR_LAYERS.get(found["layer"]) if found else None
+    if found is None or layer is None:
+        return None
+    stage = f"s{int(found['stage']) + 1}"
+    if found["fuse"]:
+        return f"{stage}_fuse.{layer}.{found['value']}"
+    unit = f"res{found['block']}" if found["block"] else "stem"
+    return f"{stage}.pathway{found['pathway'] or 0}_{unit}.{layer}.{found['value']}"

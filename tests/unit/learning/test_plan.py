@@ -1,0 +1,88 @@
+"""What a dry run says, against counting by hand."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from sumlctl import config
+from sumlctl.learning.plan import _kept_for_backward, memory_bytes, plan
+from sumlctl.learning.train import prepare
+from sumlctl.learning.two_view import Branch, TwoView
+from tests.unit.learning import small_world
+
+
+@pytest.fixture
+def world(workspace):
+    small_world.build(workspace)
+    return workspace
+
+
+def test_parts_and_steps(world):
+    path = world.pipelines / "small.toml"
+    chosen = config.load(path, ["stage_two.batch_size=3", "optimiser.accumulate=2"])
+    planned = plan(prepare(world, chosen))
+    # Width 8: 27 * (3 * 8 + 8 * 16 + 16 * 32 + 32 * 64) weights, and two for each of 120 channels.
+    encoder = 27 * (24 + 128 + 512 + 2048) + 2 * 120
+    assert planned.parameters == {
+        "fpv.encoder": encoder,
+        "fpv.projection": 64 * 8 + 8,
+        "fpv.heads": 65 * 10,
+        "tpv.encoder": encoder,
+        "tpv.projection": 64 * 8 + 8,
+        "tpv.heads": 65 * 10,
+        "all": 2 * (encoder + 520 + 650),
+    }
+    one, two = planned.stages
+    assert (one.stage, one.clips, one.steps_per_epoch, one.steps) == ("stage_one", 8, 1, 2)
+    assert (two.stage, two.clips, two.batch, two.steps_per_epoch, two.steps) == (
+        "stage_two",
+        8,
+        3,
+        1,
+        2,
+    )
+    assert planned.left_out == {"fpv": {}, "tpv": {}}
+
+
+class Flat(nn.Module):
+    """Pixels as features, so that what is kept is known."""
+
+    feature_dim = 3 * 4 * 8 * 8
+
+    def forward(self, clips):
+        return clips.flatten(1)
+
+
+def test_activations_are_counted_once_and_weights_are_not():
+    class Model(nn.Sequential):
+        def forward(self, clips):
+            return super().forward(clips["x"])
+
+    net = Model(nn.Linear(10, 20), nn.ReLU(), nn.Linear(20, 5)).to("meta")
+    # The input, 7 x 10 floats, and what ReLU gives, 7 x 20, kept by two layers; twice no more.
+    assert _kept_for_backward(net, {"x": torch.empty(7, 10, device="meta")}) == 4 * 7 * 30
+
+
+def test_memory_of_a_model_without_activations_of_its_own(world):
+    chosen = config.load(
+        world.pipelines / "small.toml", ["input.crop=8", "input.short_side=[8, 8]"]
+    )
+    model = TwoView({"fpv": Branch(Flat(), [], 0.0)})
+    clips = 5 * 3 * 4 * 8 * 8
+    assert memory_bytes(model, chosen, 5) == 4 * clips
+
+
+def test_the_command(world, sumlctl):
+    shown = sumlctl("train", "small", "--dry-run")
+    assert shown.code == 0, shown.err
+    assert 'name = "sum-l"' in shown.out
+    assert "fpv.encoder" in shown.out and "stage_two" in shown.out
+    assert "tpv clips without frames: none" in shown.out
+    assert not (world.root / "runs").exists()
+    told = json.loads(sumlctl("train", "small", "--dry-run", "--json").out)
+    assert told["stages"][1]["clips"] == 8
+    assert told["pipeline"]["loss"]["options"]["threshold"] == 0.5
