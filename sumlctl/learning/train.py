@@ -73,6 +73,7 @@ def prepare(workspace: Workspace, pipeline: Pipeline) -> Prepared:
             expected="a file of pretrained weights",
             fix="Correct the path, or leave it empty to start from random weights.",
         )
+    two_view.check_input(pipeline)
     pair_set = pairs.load(workspace, pipeline.data, method.uses_tpv)
     tasks = {"fpv": fpv_tasks(pair_set.fpv.vocabularies)}
     dimension = None

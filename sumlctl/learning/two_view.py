@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sumlctl.config import Pipeline
+from sumlctl.errors import SumlError
 from sumlctl.learning import backbones
 from sumlctl.learning.tasks import Task
 
@@ -118,3 +119,24 @@ def build(
             encoder, listed, pipeline.head.dropout, dimension, pipeline.projection.unit_features
         )
     return TwoView(branches)
+
+
+def check_input(pipeline: Pipeline) -> None:
+    """Sees whether the backbone takes clips of the pipeline's size, without computing anything.
+
+    Raises:
+        SumlError: it does not.
+    """
+    part, size = pipeline.backbone, pipeline.input
+    try:
+        with torch.device("meta"), torch.no_grad():
+            encoder = backbones.build(part.name, **part.options).to("meta")
+            encoder(torch.empty(2, 3, size.frames, size.crop, size.crop))
+    except (ValueError, RuntimeError) as error:
+        raise SumlError(
+            "input",
+            f"{part.name} cannot take clips of this size",
+            got=f"{size.frames} frames of {size.crop} pixels ({str(error).splitlines()[0]})",
+            expected="frames and a crop that fit the backbone",
+            fix="Change input.frames, input.crop or the backbone's options.",
+        ) from error

@@ -15,9 +15,10 @@ def build(name: str, **kwargs: Any) -> Any:
         kwargs: what its own `build` takes.
 
     Returns:
-        A torch module with `feature_dim` and `feature_maps(clips)`, for class activation maps.
+        A `sumlctl.learning.backbones.backbone.Backbone`.
 
     Raises:
         SumlError: no such backbone.
+        ValueError: a value that is impossible for it.
     """
     return components.load("backbones", name)(**kwargs)

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from sumlctl.config import Pipeline
+from sumlctl.errors import SumlError
 from sumlctl.learning import two_view
 from sumlctl.learning.tasks import Block, Task
-from sumlctl.sections import Encoders, Projection
+from sumlctl.sections import Encoders, Input, Projection
 from sumlctl.settings import Component
 
 TASK = Task("noun", True, (Block("d", "nouns", ("cup", "box", "pan")),))
@@ -85,3 +86,22 @@ def test_shared_weights_are_one_encoder():
 def test_other_setups_have_two_encoders(tpv):
     model = build(tpv)
     assert model["fpv"].encoder is not model["tpv"].encoder
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "crop"),
+    [("tiny", 4, 16), ("r3d50", 8, 64), ("slowfast50", 32, 64), ("mvit_b", 16, 224)],
+)
+def test_sizes_that_a_backbone_takes(name, frames, crop):
+    size = Input(frames=frames, crop=crop, short_side=[crop, crop])
+    two_view.check_input(Pipeline(backbone=Component(name), input=size))
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "told"),
+    [("slowfast50", 30, "multiples of 4"), ("mvit_b", 32, r"input\.frames")],
+)
+def test_sizes_that_it_does_not_take_are_told_before_anything_is_read(name, frames, told):
+    size = Input(frames=frames, crop=224)
+    with pytest.raises(SumlError, match=rf"input: {name} cannot take.*got {frames} frames.*{told}"):
+        two_view.check_input(Pipeline(backbone=Component(name), input=size))
