@@ -1,9 +1,10 @@
 """What the paper and the released research code disagree about, as two named sets of settings.
 
-Read from the code at github.com/wqtwjt1996/SUM-L. Its third-person encoder starts from the same
-weights as the first-person one and skips stage one, features are scaled to unit length before
-they are projected, both views serve as negatives, and the weights of Eq. 10 are never applied.
-Its last commit also discards the cross-view loss altogether: `loss.w_aw = 0` does the same.
+Read from the code at github.com/wqtwjt1996/SUM-L. It pairs clips by their labels before it looks
+at narrations. Its third-person encoder starts from the same weights as the first-person one and
+skips stage one. Features are scaled to unit length before they are projected, clips of both views
+serve as negatives, and the weights of Eq. 10 are never applied. Its last commit also discards the
+cross-view loss altogether: `loss.w_aw = 0` does the same.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from sumlctl.errors import SumlError
 # Dotted key -> value; keys of `loss` concern the methods that have such an option.
 PROFILES: Mapping[str, Mapping[str, Any]] = {
     "paper": {
+        "data.match": "text",
         "encoders.tpv": "original",
         "projection.unit_features": False,
         "loss.weighted": True,
         "loss.negatives": "cross",
     },
     "released-code": {
+        "data.match": "labels",
         "encoders.tpv": "same-init",
         "projection.unit_features": True,
         "loss.weighted": False,

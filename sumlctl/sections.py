@@ -18,6 +18,7 @@ class Data:
         fpv: dataset of the first-person clips.
         tpv: datasets of the third-person clips, one pool.
         encoder: the narration encoder.
+        match: how the pairs were mined: by `text` alone, or by `labels` first.
         train_split: split that is trained on.
         eval_split: split that is validated on and that `eval` predicts.
     """
@@ -25,6 +26,7 @@ class Data:
     fpv: str = ""
     tpv: list[str] = field(default_factory=list)
     encoder: str = ""
+    match: str = field(default="text", metadata=limits(choices=("text", "labels")))
     train_split: str = "train"
     eval_split: str = "val"
 

@@ -33,6 +33,9 @@ def mine_pairs(
     assign: Annotated[
         str, typer.Option(help="Clip that stands for a narration: first or spread.")
     ] = "first",
+    match: Annotated[
+        str, typer.Option(help="text, as in the paper, or labels first, as in the released code.")
+    ] = "text",
     index: Annotated[str, typer.Option(help="exact.")] = "exact",
     seed: Annotated[int, typer.Option(help="For --assign spread.")] = 0,
     encoder: Annotated[str | None, typer.Option(help="Whose narration vectors to use.")] = None,
@@ -45,7 +48,7 @@ def mine_pairs(
 
     for name in (fpv, *tpv):
         pool.check_dataset(workspace, name)
-    settings = pairs.Settings(split, top_k, min_similarity, assign, index, seed)
+    settings = pairs.Settings(split, top_k, min_similarity, assign, index, seed, match)
     mined = pairs.mine(fpv, tpv, workspace, settings, encoder=encoder, device=device)
     for side in (mined.fpv, mined.tpv):
         pairs.say_left_out(side)

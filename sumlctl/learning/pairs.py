@@ -52,14 +52,24 @@ def choose(workspace: Workspace, data: Data, uses_tpv: bool = True) -> Data:
         uses_tpv: whether pairs are needed; without, a named first-person dataset is enough.
 
     Raises:
-        SumlError: no pairs table fits, or it was made with another encoder.
+        SumlError: no pairs table fits, or it was made with another encoder or another way.
     """
     if data.fpv and not uses_tpv:
         return data
     given = bool(data.fpv and data.tpv)
     fpv, tpv = (data.fpv, data.tpv) if given else _newest(workspace, data)
     path = workspace.pairs(fpv, tpv)
-    encoder = _encoder(tables.read(path, "pairs"), path)["name"]
+    table = tables.read(path, "pairs")
+    encoder = _encoder(table, path)["name"]
+    match = (tables.metadata(table, "config") or {}).get("match", "text")
+    if uses_tpv and match != data.match:
+        raise SumlError(
+            path,
+            "pairs were mined another way",
+            got=f"--match {match}",
+            expected=f"--match {data.match}",
+            fix=f"Run `sumlctl mine-pairs --match {data.match}` or `--set data.match={match}`.",
+        )
     if data.encoder and data.encoder != encoder:
         raise SumlError(
             path,

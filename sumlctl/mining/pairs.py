@@ -13,11 +13,14 @@ import polars as pl
 from sumlctl import tables
 from sumlctl.console import note
 from sumlctl.errors import SumlError
+from sumlctl.mining import labels
 from sumlctl.mining.pool import Narrations, Side
 from sumlctl.mining.search import Certified, certified
 from sumlctl.workspace import Workspace
 
 ASSIGNMENTS = ("first", "spread")
+MATCHES = ("text", "labels")
+_WINNER = ("tpv_narration", "tpv_labels")
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Settings:
         assign: which clip stands for a narration that several have: the `first`, or `spread`.
         index: `exact`.
         seed: for `spread`.
+        match: the most similar `text` of the pool, as in the paper, or of the clips with the same
+            `labels` where there are any, as in the released code.
     """
 
     split: str = "train"
@@ -39,6 +44,7 @@ class Settings:
     assign: str = "first"
     index: str = "exact"
     seed: int = 0
+    match: str = "text"
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ class Mined:
         kept: the rows written.
         fpv: the first-person side.
         tpv: the third-person side.
-        search: over the distinct narrations.
+        search: over the distinct narrations; None for a match by labels, which compares all.
         written: the table.
     """
 
@@ -58,7 +64,7 @@ class Mined:
     kept: pl.DataFrame
     fpv: Side
     tpv: Side
-    search: Certified
+    search: Certified | None
     written: Path
 
 
@@ -91,10 +97,13 @@ def mine(
     vectors = Narrations(workspace, [fpv, *tpv], encoder)
     first = Side.load(workspace, [fpv], "fpv", settings.split)
     pool = Side.load(workspace, tpv, "tpv", settings.split)
-    search = certified(
-        vectors.of(first.texts), vectors.of(pool.texts), settings.top_k, device, settings.index
-    )
-    pairs = _join(first, pool, search, settings)
+    queries, base, search = vectors.of(first.texts), vectors.of(pool.texts), None
+    if settings.match == "labels":
+        answers = labels.answers(first, pool, queries, base, settings.top_k)
+    else:
+        search = certified(queries, base, settings.top_k, device, settings.index)
+        answers = _answers(first, pool, search)
+    pairs = _join(first, pool, answers, settings)
     kept = pairs
     if settings.min_similarity is not None:
         kept = pairs.filter(pl.col("similarity") >= settings.min_similarity)
@@ -123,6 +132,7 @@ def mine(
 def _check(settings: Settings, tpv: Sequence[str]) -> None:
     faults = [
         ("--assign", settings.assign in ASSIGNMENTS, settings.assign, " or ".join(ASSIGNMENTS)),
+        ("--match", settings.match in MATCHES, settings.match, " or ".join(MATCHES)),
         ("--top-k", settings.top_k >= 1, settings.top_k, "1 or more"),
         ("--tpv", len(set(tpv)) == len(tpv) > 0, ", ".join(tpv), "each dataset once"),
     ]
@@ -132,29 +142,43 @@ def _check(settings: Settings, tpv: Sequence[str]) -> None:
             raise SumlError(option, "impossible value", got=got, expected=expected, fix=fix)
 
 
-def _join(first: Side, pool: Side, search: Certified, settings: Settings) -> pl.DataFrame:
-    """One row per first-person clip and rank, in the order of the clips table."""
+def _answers(first: Side, pool: Side, search: Certified) -> pl.DataFrame:
+    """One row per distinct first-person narration and rank."""
     n, k = search.row.shape
-    answers = pl.DataFrame(
+    return pl.DataFrame(
         {
             "narration": np.repeat(np.array(first.texts, object), k).tolist(),
+            "labels": "",
             "rank": np.tile(np.arange(k, dtype=np.int16), n),
             "similarity": search.similarity.reshape(-1).astype(np.float32),
             "tpv_narration": [pool.texts[row] for row in search.row.reshape(-1)],
+            "tpv_labels": "",
         }
     )
-    rows = first.clips.join(answers, on="narration", how="inner", maintain_order="left_right")
+
+
+def _join(first: Side, pool: Side, answers: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """One row per first-person clip and rank, in the order of the clips table."""
+    by_labels = settings.match == "labels"
+    said, theirs = (
+        side.clips.with_columns(
+            labels.labels(side.clips) if by_labels else pl.lit("").alias("labels")
+        )
+        for side in (first, pool)
+    )
+    rows = said.join(answers, on=["narration", "labels"], how="inner", maintain_order="left_right")
     turn = _turns(rows, settings)
-    partners = pool.clips.select(
+    partners = theirs.select(
         tpv_narration="narration",
-        turn=pl.int_range(pl.len()).over("narration"),
+        tpv_labels="labels",
+        turn=pl.int_range(pl.len()).over("narration", "labels"),
         tpv_clip_id="clip_id",
         tpv_dataset="dataset",
         tpv_verb_words="verb_words",
         tpv_noun_words="noun_words",
     )
     rows = rows.with_columns(turn=turn % _clips_per_narration(rows, partners))
-    joined = rows.join(partners, on=["tpv_narration", "turn"], how="left", maintain_order="left")
+    joined = rows.join(partners, on=[*_WINNER, "turn"], how="left", maintain_order="left")
     return joined.select(
         fpv_clip_id="clip_id",
         tpv_clip_id="tpv_clip_id",
@@ -177,17 +201,15 @@ def _turns(rows: pl.DataFrame, settings: Settings) -> pl.Series:
     if settings.assign == "first":
         return pl.zeros(rows.height, dtype=pl.Int64, eager=True)
     order = np.random.default_rng(settings.seed).permutation(rows.height)
-    shuffled = rows.select("tpv_narration")[order].select(
-        turn=pl.int_range(pl.len()).over("tpv_narration")
-    )
+    shuffled = rows.select(_WINNER)[order].select(turn=pl.int_range(pl.len()).over(_WINNER))
     turn = np.empty(rows.height, np.int64)
     turn[order] = shuffled.get_column("turn").to_numpy()
     return pl.Series("turn", turn)
 
 
 def _clips_per_narration(rows: pl.DataFrame, partners: pl.DataFrame) -> pl.Series:
-    counts = partners.group_by("tpv_narration").agg(n=pl.len().cast(pl.Int64))
-    joined = rows.join(counts, on="tpv_narration", how="left", maintain_order="left")
+    counts = partners.group_by(_WINNER).agg(n=pl.len().cast(pl.Int64))
+    joined = rows.join(counts, on=_WINNER, how="left", maintain_order="left")
     return joined.get_column("n")
 
 
@@ -215,8 +237,8 @@ def summary(mined: Mined) -> dict[str, Any]:
         "fpv_clips_without_pair": mined.fpv.clips.height - kept.height,
         "certified": {
             "share": 1.0,
-            "at_once": float(mined.search.at_once.mean()),
-            "widened": mined.search.widened,
+            "at_once": float(mined.search.at_once.mean()) if mined.search else 1.0,
+            "widened": mined.search.widened if mined.search else 0,
         },
         "similarity": {
             name: similarity.quantile(q, interpolation="linear")

@@ -140,6 +140,7 @@ def test_impossible_values(load, override, fault):
 
 def disagreements(pipeline):
     return (
+        pipeline.data.match,
         pipeline.encoders.tpv,
         pipeline.projection.unit_features,
         pipeline.loss.options["weighted"],
@@ -147,8 +148,8 @@ def disagreements(pipeline):
     )
 
 
-PAPER = ("original", False, True, "cross")
-RELEASED = ("same-init", True, False, "cross+intra")
+PAPER = ("text", "original", False, True, "cross")
+RELEASED = ("labels", "same-init", True, False, "cross+intra")
 
 
 def test_a_profile_sets_every_disagreement(tmp_path):
@@ -157,14 +158,14 @@ def test_a_profile_sets_every_disagreement(tmp_path):
     assert disagreements(config.load(path)) == PAPER
     assert disagreements(config.load(path, profile="released-code")) == RELEASED
     one = config.load(path, ["loss.weighted=true"], profile="released-code")
-    assert disagreements(one) == ("same-init", True, True, "cross+intra")
+    assert disagreements(one) == ("labels", "same-init", True, True, "cross+intra")
     assert one.profile == "released-code"
 
 
 def test_a_profile_of_the_file_yields_to_its_keys_one_of_the_command_does_not(tmp_path):
     path = tmp_path / "p.toml"
     path.write_text('profile = "released-code"\n[loss]\nweighted = true')
-    assert disagreements(config.load(path)) == ("same-init", True, True, "cross+intra")
+    assert disagreements(config.load(path)) == ("labels", "same-init", True, True, "cross+intra")
     assert disagreements(config.load(path, profile="released-code")) == RELEASED
     assert disagreements(config.load(path, profile="paper")) == PAPER
 

@@ -63,7 +63,9 @@ def write_videos_table(workspace: Workspace, dataset: str, root: Path, **columns
     tables.write(table, path, "videos", inputs={}, config={}, extra=extra)
 
 
-def write_pairs(workspace: Workspace, n: int = len(COLOURS), **encoder: Any) -> Path:
+def write_pairs(
+    workspace: Workspace, n: int = len(COLOURS), match: str = "text", **encoder: Any
+) -> Path:
     """A pairs table: clip i of ego with clip i of exo, and a worse partner that is not used."""
     rows = [
         {
@@ -83,7 +85,8 @@ def write_pairs(workspace: Workspace, n: int = len(COLOURS), **encoder: Any) -> 
     made_by = {"name": "test", "weights_sha256": "0", "dimension": n} | encoder
     path = workspace.pairs("ego", ["exo"])
     table = pa.Table.from_pylist(rows, schema=tables.schema("pairs"))
-    tables.write(table, path, "pairs", inputs={}, config={"encoder": made_by, "split": "train"})
+    config = {"encoder": made_by, "split": "train", "match": match}
+    tables.write(table, path, "pairs", inputs={}, config=config)
     return path
 
 

@@ -139,6 +139,9 @@ def test_both_encoders_start_from_a_weights_file(world, capsys):
 
 
 def test_the_released_codes_way(world):
+    with pytest.raises(SumlError, match=r"mined another way, got --match text; .* --match labels"):
+        prepare(world, pipeline(world, profile="released-code"))
+    small_world.write_pairs(world, match="labels")
     folder = train(world, pipeline(world, "stage_two.epochs=1", profile="released-code"))
     steps = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     assert {line["stage"] for line in steps} == {"stage_two"}

@@ -188,3 +188,56 @@ def test_clips_indexed_anew_need_embedding_again(world: Workspace) -> None:
     write_clips(world, "ego", ["fold towel"])
     with pytest.raises(SumlError, match="1 narrations have no vector, got 'fold towel'"):
         mine("ego", ["exo"], world, Settings())
+
+
+def test_labels_first_takes_the_nearest_of_the_same_class(workspace: Workspace) -> None:
+    """The same verb and noun come first, then the verb, then the noun, then all."""
+    words = {"verbs": [["take"], ["cut"], ["stir"]], "nouns": [["cup"], ["bread"], ["pot"]]}
+    first = {"take cup": at(0), "take bread": at(20), "stir cup": at(40), "open": at(60)}
+    write_clips(
+        workspace,
+        "ego",
+        list(first),
+        verbs=[[0], [0], [2], []],
+        nouns=[[0], [1], [0], []],
+        vocabulary=words,
+    )
+    write_vectors(workspace, "ego", first)
+    pool = {"wave": at(1), "lift pot": at(21), "lift mug": at(70), "fill mug": at(75)}
+    clips = ["wave", "lift pot", "lift mug", "fill mug", "lift mug"]
+    write_clips(
+        workspace,
+        "exo",
+        clips,
+        viewpoint=["tpv"] * 5,
+        verbs=[[], [0], [0], [1], [1]],
+        nouns=[[], [2], [0], [0], [0]],
+        vocabulary=words,
+    )
+    write_vectors(workspace, "exo", pool)
+    found = rows(mine("ego", ["exo"], workspace, Settings(match="labels", top_k=2)))
+    best = {p["fpv_narration"]: p["tpv_clip_id"] for p in found if p["rank"] == 0}
+    assert best == {
+        "take cup": "exo/2",  # both agree: the clip of "lift mug" that takes, not the one that cuts
+        "take bread": "exo/1",  # of the clips that take, "lift pot" is nearer
+        "stir cup": "exo/4",  # no clip stirs; "lift mug" is the nearest with a cup, as a cut first
+        "open": "exo/4",  # nothing to go by but the text
+    }
+    second = {p["fpv_narration"]: p["tpv_clip_id"] for p in found if p["rank"] == 1}
+    assert second["take cup"] == "exo/1"
+    assert [p["similarity"] for p in found[:2]] == pytest.approx(
+        [math.cos(math.radians(70)), math.cos(math.radians(21))]
+    )
+    assert (found[0]["shared_verb"], found[0]["shared_noun"]) == (True, True)
+
+
+def test_labels_first_is_the_text_where_nothing_is_labelled(workspace: Workspace) -> None:
+    write_clips(workspace, "ego", ["a", "b"])
+    write_vectors(workspace, "ego", {"a": at(0), "b": at(90)})
+    write_clips(workspace, "exo", ["x", "y", "x"], viewpoint=["tpv"] * 3)
+    write_vectors(workspace, "exo", {"x": at(10), "y": at(80)})
+    by_text = rows(mine("ego", ["exo"], workspace, Settings(assign="spread")))
+    by_label = rows(mine("ego", ["exo"], workspace, Settings(assign="spread", match="labels")))
+    assert by_label == by_text
+    with pytest.raises(SumlError, match="more partners than the pool has, got 3"):
+        mine("ego", ["exo"], workspace, Settings(match="labels", top_k=3))
