@@ -17,6 +17,7 @@ from sumlctl.workspace import Workspace
 # do not fight over cores.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 class Outcome(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -44,6 +45,9 @@ for group in (demo, data, pairs, learn, weights, catalog):
 
 def main() -> None:
     """Runs one command line: exit 0 done, 1 a fault the user can mend, 2 wrong usage."""
+    # Threads that spin while they wait make training several times slower as soon as anything else
+    # runs on the machine. OpenMP reads this when torch loads it.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     debug = "--debug" in sys.argv
     words = [word for word in sys.argv[1:] if word != "--debug"]
     try:
