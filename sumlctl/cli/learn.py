@@ -1,4 +1,4 @@
-"""`train` and `eval`: from pseudo-pairs to figures."""
+"""`train`: from pseudo-pairs to weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption
 
 def register(app: typer.Typer) -> None:
     app.command()(train)
-    app.command(name="eval")(evaluate)
 
 
 def train(
@@ -114,28 +113,3 @@ def _show_plan(prepared: Any, json: bool) -> None:
     for viewpoint, counts in planned.left_out.items():
         without = ", ".join(f"{n:,} {status}" for status, n in sorted(counts.items())) or "none"
         console.show(f"{viewpoint} clips without frames: {without}")
-
-
-def evaluate(
-    run: Annotated[str | None, typer.Argument(metavar="RUN")] = None,
-    checkpoint: Annotated[
-        str | None, typer.Option(help="File under the run's checkpoints; default stage_two.pt.")
-    ] = None,
-    protocol: Annotated[str | None, typer.Option(help="top-k or multi-label.")] = None,
-    views: Annotated[
-        str | None, typer.Option(metavar="TxS", help="Temporal x spatial views, such as 10x3.")
-    ] = None,
-    workspace: WorkspaceOption = HERE,
-    json: JsonOption = False,
-) -> None:
-    """Predict with the first-person encoder, and score."""
-    from sumlctl import console
-    from sumlctl.evaluation import evaluate as evaluation
-
-    metrics = evaluation.evaluate(workspace, run, protocol, views, checkpoint).to_pylist()
-    if json:
-        console.show_json(metrics)
-        return
-    header = ("task", "subset", "metric", "k", "value", "n_clips", "n_views")
-    rows = [[row[column] for column in header] for row in metrics]
-    console.show_table(metrics[0]["protocol"], [h.replace("n_", "") for h in header], rows)

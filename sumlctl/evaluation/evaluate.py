@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import importlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import torch
 
 from sumlctl import components, config, console, tables
 from sumlctl.config import Pipeline
 from sumlctl.errors import SumlError, unknown_name
-from sumlctl.evaluation.predict import predict
+from sumlctl.evaluation import bootstrap, whole_videos
+from sumlctl.evaluation.parts import Parts, made_from
+from sumlctl.evaluation.predict import in_order, name_failed, predicted
+from sumlctl.evaluation.protocols.context import Context
 from sumlctl.evaluation.views import Views
 from sumlctl.learning import checkpoints, clips, two_view
+from sumlctl.learning.batches import Failure
 from sumlctl.learning.tasks import Task, fpv_tasks
 from sumlctl.learning.training.launch import launch
 from sumlctl.learning.two_view import TwoView
@@ -22,53 +29,112 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+@dataclass(frozen=True)
+class Request:
+    """What is asked of an evaluation.
+
+    Args:
+        protocol: its name; default that of the dataset, else `top-k` or `multi-label`.
+        views: temporal times spatial views such as `10x3`; default those of the run's pipeline.
+        checkpoint: a file under the run's checkpoints, or a path; default `stage_two.pt`.
+        annotations: the dataset's folder of annotation files, where some protocols find lists.
+        ci: whether to add 95 % confidence intervals.
+        allow_missing: whether clips of the split may lack a prediction.
+        scores_only: score the predictions that are there; neither weights nor videos are needed.
+    """
+
+    protocol: str | None = None
+    views: str | None = None
+    checkpoint: str | None = None
+    annotations: Path | None = None
+    ci: bool = False
+    allow_missing: bool = False
+    scores_only: bool = False
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """An evaluation.
+
+    Args:
+        run: its name.
+        protocol: the name of the protocol that was used.
+        context: what the predictions were scored against.
+        tasks: of the first-person heads.
+        predictions: rows of the predictions table.
+        metrics: rows of the metrics table.
+    """
+
+    run: str
+    protocol: str
+    context: Context
+    tasks: list[Task]
+    predictions: pl.DataFrame
+    metrics: pa.Table
+
+
 def evaluate(
-    workspace: Workspace,
-    run: str | None = None,
-    protocol: str | None = None,
-    views: str | None = None,
-    checkpoint: str | None = None,
-) -> pa.Table:
+    workspace: Workspace, run: str | None = None, request: Request | None = None
+) -> Evaluated:
     """Predicts the evaluation split with the FPV encoder and head alone, and scores it.
+
+    Predictions that are there already and depend on the same weights, clips and settings are
+    taken as they are; those of an evaluation that was interrupted are gone on with.
 
     Args:
         workspace: where the run and the tables are.
         run: name of the run; default the newest.
-        protocol: name of the protocol; default `top-k` or `multi-label`, as the tasks are.
-        views: temporal times spatial views such as `10x3`; default those of the run's pipeline.
-        checkpoint: a file under the run's checkpoints, or a path; default `stage_two.pt`.
+        request: how to evaluate.
 
     Returns:
-        The metrics table, also written to the run's folder beside the predictions.
+        What was found; predictions and metrics are also in the run's folder.
 
     Raises:
         SumlError: no such run or protocol, a table or checkpoint does not fit, nothing decodes.
     """
+    asked = request or Request()
     folder = _folder(workspace, run)
     pipeline = config.load(folder / "pipeline.toml")
-    seen = pipeline.evaluation
-    chosen = Views.parse(views) if views else Views(seen.temporal_views, seen.spatial_views)
-    clip_set = clips.load(workspace, [pipeline.data.fpv], "fpv", pipeline.data.eval_split)
-    tasks = fpv_tasks(clip_set.vocabularies)
-    name = protocol or ("top-k" if tasks[0].exclusive else "multi-label")
-    score = components.load("protocols", name, "--protocol")
-    weights = _checkpoint(folder, checkpoint)
-    model = _model(weights, pipeline, tasks)
-    fabric = launch(1, pipeline.precision)
-    predictions = predict(fabric.to_device(model), fabric, clip_set, tasks, pipeline, chosen)
-    inputs = _digests(workspace, pipeline, weights)
-    settings = {
-        "protocol": name,
-        "views": f"{chosen.temporal}x{chosen.spatial}",
-        "split": pipeline.data.eval_split,
-    }
-    written = folder / "predictions.parquet"
-    tables.write(predictions.to_arrow(), written, "predictions", inputs=inputs, config=settings)
-    rows = [{"protocol": name, **row, "n_views": chosen.count} for row in score(predictions)]
+    path = folder / "predictions.parquet"
+    data = pipeline.data
+    if not asked.scores_only:
+        _predict(workspace, folder, pipeline, asked)
+    table = tables.read(path, "predictions")
+    predictions = pl.DataFrame(table)
+    protocol = asked.protocol or _default_protocol(data.fpv, predictions)
+    allow_missing = asked.allow_missing or not asked.scores_only  # eval has named them already
+    context = Context.load(
+        workspace,
+        data.fpv,
+        data.eval_split,
+        annotations=asked.annotations,
+        allow_missing=allow_missing,
+        source=workspace.relative(path),
+    )
+    found = bootstrap.measures(protocol, predictions, context)
+    rows = [measure.row() for measure in found]
+    rows += bootstrap.intervals(found, seed=pipeline.seed) if asked.ci else []
+    views = int(predictions.get_column("n_views").max() or 0)  # type: ignore[arg-type]
+    rows = [{"protocol": protocol, **row, "n_views": views} for row in rows]
     metrics = _metrics_table(rows)
-    inputs = {workspace.relative(written): tables.digest(written)}
+    settings = {**made_from(table)[1], "protocol": protocol}
+    inputs = {workspace.relative(path): tables.digest(path)}
     tables.write(metrics, folder / "metrics.parquet", "metrics", inputs=inputs, config=settings)
-    return metrics
+    tasks = fpv_tasks({data.fpv: _vocabulary(workspace, data.fpv)})
+    return Evaluated(folder.name, protocol, context, tasks, predictions, metrics)
+
+
+def _vocabulary(workspace: Workspace, dataset: str) -> dict[str, list[list[str]]]:
+    return tables.metadata(tables.read(workspace.table(dataset, "clips"), "clips"), "vocabulary")
+
+
+def predictions_of(workspace: Workspace, run: str) -> pl.DataFrame:
+    """The predictions of a run that is evaluated already.
+
+    Raises:
+        SumlError: no such run, or it is not evaluated.
+    """
+    return pl.DataFrame(tables.read(_folder(workspace, run) / "predictions.parquet", "predictions"))
 
 
 def _folder(workspace: Workspace, run: str | None) -> Path:
@@ -90,20 +156,84 @@ def _folder(workspace: Workspace, run: str | None) -> Path:
     return newest
 
 
+def _default_protocol(dataset: str, predictions: pl.DataFrame) -> str:
+    """The dataset's own protocol where there is one."""
+    own = dataset.replace("-", "_")
+    if own in components.names("protocols"):
+        return own
+    several = predictions.filter(pl.col("task") == "action").height
+    return "multi_label" if several else "top_k"
+
+
+def _whole_videos(protocol: str | None, dataset: str) -> bool:
+    name = protocol or dataset.replace("-", "_")
+    if protocol is None and name not in components.names("protocols"):
+        return False
+    module = components.load("protocols", name, "--protocol").__module__
+    return getattr(importlib.import_module(module), "WHOLE_VIDEOS", False)
+
+
+def _predict(workspace: Workspace, folder: Path, pipeline: Pipeline, asked: Request) -> None:
+    """Writes the run's predictions, unless they are there and still hold."""
+    seen, data = pipeline.evaluation, pipeline.data
+    views = (
+        Views.parse(asked.views) if asked.views else Views(seen.temporal_views, seen.spatial_views)
+    )
+    whole = _whole_videos(asked.protocol, data.fpv)
+    checkpoint = _checkpoint(folder, asked.checkpoint)
+    weights = checkpoints.read(checkpoint)["tasks"]
+    used = [workspace.table(data.fpv, kind) for kind in ("clips", "videos")]
+    inputs = {workspace.relative(p): tables.digest(p) for p in (*used, checkpoint)}
+    fabric = launch(1, pipeline.precision)
+    settings = {
+        "views": f"{views.temporal}x{views.spatial}",
+        "of": "videos" if whole else "clips",
+        "split": data.eval_split,
+        "frames": pipeline.input.frames,
+        "stride": pipeline.input.stride,
+        "crop": pipeline.input.crop,
+        "precision": str(fabric.strategy.precision.precision),
+    }
+    path = folder / "predictions.parquet"
+    if path.is_file() and made_from(tables.read(path, "predictions")) == (inputs, settings):
+        console.note(f"{workspace.relative(path)} is up to date")
+        return
+    clip_set = clips.load(workspace, [data.fpv], "fpv", data.eval_split)
+    tasks = fpv_tasks(clip_set.vocabularies)
+    model = _model(checkpoint, pipeline, tasks, weights.get("fpv", []))
+    looked_at = whole_videos.videos(clip_set) if whole else clip_set
+    with Parts(folder / "predictions.parts", inputs, settings) as parts:
+        done = parts.done
+        own = [i for i, clip in enumerate(looked_at.clips) if clip.clip_id not in done]
+        if done:
+            console.note(f"eval: goes on after {len(done):,} of {len(looked_at):,}")
+        failed: list[Failure] = []
+        fabric.to_device(model)
+        for rows in predicted(model, fabric, looked_at, own, tasks, pipeline, views, failed):
+            parts.add(rows)
+        name_failed(failed, len(looked_at))
+        predictions = in_order(parts.all(), looked_at, tasks)
+        if whole:
+            predictions = whole_videos.to_clips(predictions, clip_set, tasks)
+        tables.write(predictions.to_arrow(), path, "predictions", inputs=inputs, config=settings)
+        parts.clear()
+
+
 def _checkpoint(folder: Path, name: str | None) -> Path:
     """A file of the run, or any other where the run has none of that name."""
     inside = folder / "checkpoints" / (name or "stage_two.pt")
     return inside if name is None or inside.is_file() else Path(name)
 
 
-def _model(path: Path, pipeline: Pipeline, tasks: list[Task]) -> TwoView:
+def _model(
+    path: Path, pipeline: Pipeline, tasks: list[Task], trained: list[dict[str, Any]]
+) -> TwoView:
     """The FPV encoder and heads; TPV weights stay on disk."""
-    trained = checkpoints.read(path)["tasks"].get("fpv", [])
     if trained != [task.describe() for task in tasks]:
         raise SumlError(
             path,
             "trained for other classes than the clips table has",
-            got=_described(trained),
+            got=_described(trained) or "no first-person heads",
             expected=_described([task.describe() for task in tasks]),
             fix="Index the dataset as it was for training, or train again.",
         )
@@ -115,11 +245,6 @@ def _model(path: Path, pipeline: Pipeline, tasks: list[Task]) -> TwoView:
 def _described(tasks: list[dict[str, Any]]) -> str:
     sizes = {task["name"]: sum(len(b["classes"]) for b in task["blocks"]) for task in tasks}
     return ", ".join(f"{size} {name} classes" for name, size in sizes.items())
-
-
-def _digests(workspace: Workspace, pipeline: Pipeline, checkpoint: Path) -> dict[str, str]:
-    clips_table = workspace.table(pipeline.data.fpv, "clips")
-    return {workspace.relative(p): tables.digest(p) for p in (clips_table, checkpoint)}
 
 
 def _metrics_table(rows: list[dict[str, Any]]) -> pa.Table:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -31,7 +31,6 @@ def predict(
 ) -> pl.DataFrame:
     """Scores of every clip that can be decoded; the others are counted and named.
 
-    Exclusive tasks take the mean softmax over the views, multi-label tasks the largest sigmoid.
     Several processes share the clips, and each gets all scores.
 
     Args:
@@ -48,71 +47,97 @@ def predict(
     Raises:
         SumlError: not one clip can be decoded.
     """
+    own = range(fabric.global_rank, len(clip_set), fabric.world_size)
+    failed: list[Failure] = []
+    parts = list(predicted(model, fabric, clip_set, own, tasks, pipeline, views, failed))
+    rows = pl.concat(parts) if parts else _no_rows()
+    if fabric.world_size > 1:
+        every: list[Any] = [None] * fabric.world_size
+        torch.distributed.all_gather_object(every, (rows, failed))
+        rows = pl.concat([part for part, _ in every])
+        failed = [failure for _, more in every for failure in more]
+    name_failed(failed, len(clip_set))
+    return in_order(rows, clip_set, tasks)
+
+
+def predicted(
+    model: nn.Module,
+    fabric: Fabric,
+    clip_set: ClipSet,
+    own: Sequence[int],
+    tasks: Sequence[Task],
+    pipeline: Pipeline,
+    views: Views,
+    failed: list[Failure],
+) -> Iterator[pl.DataFrame]:
+    """Predictions of one batch of clips after another.
+
+    Exclusive tasks take the mean softmax over the views, multi-label tasks the largest sigmoid.
+
+    Args:
+        model, fabric, clip_set, tasks, pipeline, views: as for `predict`.
+        own: places of the clips to predict.
+        failed: takes up what cannot be decoded.
+    """
     training = model.training
     model.eval()
-    own = range(fabric.global_rank, len(clip_set), fabric.world_size)
     feed: Any = fabric.setup_dataloaders(
         _loader(clip_set, own, pipeline, views), use_distributed_sampler=False
     )
-    found = _Found([], {task.name: [] for task in tasks}, [])
     with (
         torch.inference_mode(),
         fabric.autocast(),
         console.progress("eval", len(own), "clips") as bar,
     ):
         for batch in feed:
-            found.failed.extend(batch["failed"])
+            failed.extend(batch["failed"])
             clips = len(batch.get("index", ()))
             if clips:
-                found.places.extend(own[i] for i in batch["index"].tolist())
-                for task, values in _scores(model, batch, tasks, pipeline, views).items():
-                    found.scores[task].append(values.reshape(clips, -1))
+                places = [own[i] for i in batch["index"].tolist()]
+                scores = _scores(model, batch, tasks, pipeline, views)
+                yield _rows(clip_set.rows[places], scores, tasks, views)
             bar.advance(clips + len(batch["failed"]))
     model.train(training)
-    return _table(_of_all_processes(found, fabric), clip_set, tasks, views)
 
 
-class _Found(NamedTuple):
-    """Places in the clip set, task -> their scores in batches, and what could not be decoded."""
-
-    places: list[int]
-    scores: dict[str, list[np.ndarray]]
-    failed: list[Failure]
-
-
-def _of_all_processes(found: _Found, fabric: Fabric) -> _Found:
-    if fabric.world_size == 1:
-        return found
-    parts: list[Any] = [None] * fabric.world_size
-    torch.distributed.all_gather_object(parts, tuple(found))
-    every = [_Found(*part) for part in parts]
-    scores = {task: [rows for part in every for rows in part.scores[task]] for task in found.scores}
-    places = [place for part in every for place in part.places]
-    return _Found(places, scores, [failure for part in every for failure in part.failed])
-
-
-def _table(found: _Found, clip_set: ClipSet, tasks: Sequence[Task], views: Views) -> pl.DataFrame:
-    _name_failed(found.failed, len(clip_set))
-    order = np.argsort(found.places)
-    rows = clip_set.rows[np.array(found.places)[order]]
-    types: dict[str, Any] = {
-        "scores": pl.List(pl.Float32),
-        "target": pl.List(pl.Int32),
-        "n_views": pl.Int16,
-    }
+def _rows(
+    clips: pl.DataFrame, scores: Mapping[str, np.ndarray], tasks: Sequence[Task], views: Views
+) -> pl.DataFrame:
     return pl.concat(
         pl.DataFrame(
             {
-                "clip_id": rows.get_column("clip_id"),
+                "clip_id": clips.get_column("clip_id"),
                 "task": task.name,
-                "scores": np.concatenate(found.scores[task.name])[order].tolist(),
-                "target": task.labels(rows),
+                "scores": scores[task.name].tolist(),
+                "target": task.labels(clips),
                 "n_views": views.count,
             },
-            schema_overrides=types,
+            schema=_COLUMNS,
         )
         for task in tasks
     )
+
+
+_COLUMNS: dict[str, Any] = {
+    "clip_id": pl.String,
+    "task": pl.String,
+    "scores": pl.List(pl.Float32),
+    "target": pl.List(pl.Int32),
+    "n_views": pl.Int16,
+}
+
+
+def _no_rows() -> pl.DataFrame:
+    return pl.DataFrame(schema=_COLUMNS)
+
+
+def in_order(rows: pl.DataFrame, clip_set: ClipSet, tasks: Sequence[Task]) -> pl.DataFrame:
+    """Predictions by task, and in each in the order of the clips."""
+    places = clip_set.rows.select("clip_id").with_row_index("place")
+    names = {task.name: number for number, task in enumerate(tasks)}
+    number = pl.col("task").replace_strict(names, return_dtype=pl.Int64)
+    joined = rows.join(places, "clip_id", "inner").sort(number, "place")
+    return joined.select(*_COLUMNS)
 
 
 def _loader(
@@ -161,7 +186,12 @@ def _scores(
     return merged
 
 
-def _name_failed(failed: Sequence[Failure], clips: int) -> None:
+def name_failed(failed: Sequence[Failure], clips: int) -> None:
+    """Tells what could not be decoded.
+
+    Raises:
+        SumlError: that is every one of the clips.
+    """
     for clip_id, reason in failed:
         console.warn(f"{clip_id} is not predicted: {reason}")
     if len(failed) == clips:

@@ -160,7 +160,7 @@ def _with_videos(rows: pl.DataFrame, workspace: Workspace, dataset: str) -> pl.D
             stop_s=pl.min_horizontal("stop_s", "duration_s"),
             status=pl.when(without).then(pl.lit("no_video")).otherwise("status"),
         )
-        .drop("usable", "duration_s")
+        .drop("usable")
     )
 
 

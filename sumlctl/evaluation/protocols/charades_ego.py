@@ -20,6 +20,8 @@ from sumlctl.evaluation.protocols.context import Context
 from sumlctl.evaluation.protocols.measures import Measure, mean_ap
 
 _NAME = "charades_ego"
+# A model sees the whole video: nobody tells it where the actions are.
+WHOLE_VIDEOS = True
 
 
 def score(predictions: pl.DataFrame, context: Context | None = None) -> list[dict[str, Any]]:

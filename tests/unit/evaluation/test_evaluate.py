@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tomllib
 
 import numpy as np
@@ -12,8 +13,10 @@ import torch
 
 from sumlctl import config, tables
 from sumlctl.errors import SumlError
-from sumlctl.evaluation.evaluate import evaluate
+from sumlctl.evaluation import predict
+from sumlctl.evaluation.evaluate import Request, evaluate
 from sumlctl.learning.train import train
+from tests.builders import write_clips
 from tests.unit.learning import small_world
 
 STAGES = ("stage_one", "stage_two")
@@ -43,7 +46,7 @@ def test_eight_clips_are_learned_by_heart(world):
     assert last[-1] < last[0] - 1
     assert steps[-1]["terms"].keys() == {"l_f", "l_t", "l_aw", "l_m", "kept_share"}
 
-    metrics = evaluate(world)
+    metrics = evaluate(world).metrics
     assert {(r["task"], r["k"], r["value"]) for r in metrics.to_pylist()} == {
         (task, k, 1.0) for task in ("verb", "noun") for k in (1, 5)
     }
@@ -81,17 +84,19 @@ def test_the_baselines_train_and_evaluate(world, method):
     assert folder.name == f"ego.{method}"
     stages = {path.stem for path in (folder / "checkpoints").iterdir()}
     assert stages == ({"stage_two"} if method == "fpv-only" else {"stage_one", "stage_two"})
-    assert evaluate(world, folder.name, views="1x1")["n_views"].to_pylist() == [1] * 4
+    assert (
+        evaluate(world, folder.name, Request(views="1x1")).metrics["n_views"].to_pylist() == [1] * 4
+    )
 
 
 def test_only_first_person_weights_are_used(world):
     folder = train(world, pipeline(world))
-    before = evaluate(world)
+    before = evaluate(world).metrics
     path = folder / "checkpoints" / "stage_two.pt"
     content = torch.load(path, weights_only=True)
     fpv = {n: w for n, w in content["model"].items() if n.startswith("fpv.")}
     torch.save({**content, "model": fpv}, path)
-    assert evaluate(world).equals(before)
+    assert evaluate(world).metrics.equals(before)
 
 
 def test_files_of_the_run(world):
@@ -129,7 +134,7 @@ def test_clips_that_break_while_decoding_are_replaced_or_not_predicted(world, ca
     folder = train(world, pipeline(world, "cache_mb=0"))
     replaced = {line["clip_id"] for line in log(folder) if line["event"] == "clip_replaced"}
     assert replaced == {"ego/2"}
-    assert evaluate(world)["n_clips"].to_pylist() == [7] * 4
+    assert evaluate(world).metrics["n_clips"].to_pylist() == [7] * 4
     assert "ego/2 is not predicted" in capsys.readouterr().err
 
 
@@ -150,7 +155,125 @@ def test_no_run_and_no_such_run(world):
     with pytest.raises(SumlError, match=r"no such run, got 'fist'.*Did you mean first"):
         evaluate(world, "fist")
     with pytest.raises(SumlError, match=r"no such protocol, got 'topk5'.*top_k"):
-        evaluate(world, "first", protocol="topk5")
+        evaluate(world, "first", Request(protocol="topk5"))
+
+
+def test_predictions_that_still_hold_are_taken_as_they_are(world, capsys):
+    folder = train(world, pipeline(world))
+    first = evaluate(world)
+    written = (folder / "predictions.parquet").stat().st_mtime_ns
+    capsys.readouterr()
+    again = evaluate(world, request=Request(ci=True))
+    assert "predictions.parquet is up to date" in capsys.readouterr().err
+    assert (folder / "predictions.parquet").stat().st_mtime_ns == written
+    plain = [row for row in again.metrics.to_pylist() if "_ci_" not in row["metric"]]
+    assert plain == first.metrics.to_pylist()
+    assert len(again.metrics) == 3 * len(first.metrics)
+    evaluate(world, request=Request(views="1x1"))
+    assert (folder / "predictions.parquet").stat().st_mtime_ns > written
+
+
+def test_an_interrupted_evaluation_goes_on(world, monkeypatch, capsys):
+    folder = train(world, pipeline(world, "evaluation.batch_size=3"))
+    expected = evaluate(world).predictions
+    (folder / "predictions.parquet").unlink()
+    original, calls = predict._scores, []
+
+    def scores(*args):
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(*args)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(predict, "_scores", scores)
+        evaluate(world)
+    assert not (folder / "predictions.parquet").exists()
+    assert [p.name for p in (folder / "predictions.parts").iterdir()] == ["00000.parquet"]
+    capsys.readouterr()
+    assert evaluate(world).predictions.equals(expected)
+    assert "eval: goes on after 3 of 8" in capsys.readouterr().err
+    assert not (folder / "predictions.parts").exists()
+
+
+def test_parts_of_other_settings_are_thrown_away(world, monkeypatch, capsys):
+    folder = train(world, pipeline(world))
+    parts = folder / "predictions.parts"
+    expected = evaluate(world).predictions
+    table = tables.read(folder / "predictions.parquet", "predictions")
+    tables.write(table, parts / "00000.parquet", "predictions", inputs={}, config={"views": "9x9"})
+    evaluate(world, request=Request(views="1x1"))
+    assert "goes on" not in capsys.readouterr().err
+    assert evaluate(world).predictions.equals(expected)
+
+
+def test_scores_come_from_predictions_alone(world):
+    folder = train(world, pipeline(world))
+    before = evaluate(world).metrics
+    shutil.rmtree(folder / "checkpoints")
+    shutil.rmtree(world.data("ego", "videos"))
+    assert evaluate(world, request=Request(scores_only=True)).metrics.equals(before)
+    path = folder / "predictions.parquet"
+    table = tables.read(path, "predictions")
+    tables.write(table.slice(1), path, "predictions", inputs={}, config={})
+    with pytest.raises(SumlError, match="ego/0"):
+        evaluate(world, request=Request(scores_only=True))
+    evaluate(world, request=Request(scores_only=True, allow_missing=True))
+
+
+def test_other_weights_of_the_run(world):
+    train(world, pipeline(world, "checkpoints.keep_every=1"), "kept")
+    early = evaluate(world, "kept", Request(checkpoint="stage_two.epoch_1.pt"))
+    late = evaluate(world, "kept")
+    assert not early.predictions.equals(late.predictions)
+    with pytest.raises(SumlError, match="checkpoint is missing"):
+        evaluate(world, "kept", Request(checkpoint="best.pt"))
+    with pytest.raises(SumlError, match="got no first-person heads"):
+        evaluate(world, "kept", Request(checkpoint="stage_one.pt"))
+
+
+def test_two_runs_are_compared(world, sumlctl):
+    train(world, pipeline(world, "stage_two.epochs=30", "loss.name=fpv-only"), "better")
+    train(world, pipeline(world, "stage_two.epochs=1", "loss.name=fpv-only"), "worse")
+    assert sumlctl("eval", "worse").code == 0
+    shown = sumlctl("eval", "better", "--against", "worse", "--confusion")
+    assert shown.code == 0, shown.err
+    assert "worse → better" in shown.out and "colour 3" in shown.out
+    told = json.loads(sumlctl("eval", "better", "--against", "worse", "--json").out)
+    verb = next(r for r in told["comparison"] if (r["task"], r["k"]) == ("verb", 1))
+    assert verb["difference"] == pytest.approx(verb["second"] - verb["first"])
+    assert len(told["class_gains"]) == 10
+    bad = sumlctl("eval", "better", "--sls", "2,3")
+    assert (bad.code, "not three supervision levels" in bad.err) == (1, True)
+
+
+def test_a_protocol_of_whole_videos(world):
+    """Two clips of one video get one prediction, of all of it."""
+    train(world, pipeline(world))
+    n = len(small_world.NAMES)
+    write_clips(
+        world,
+        "ego",
+        small_world.NAMES,
+        vocabulary={"actions": [[name] for name in small_world.NAMES]},
+        video_id=[f"v{i // 2}" for i in range(n)],
+        start_s=[0.0, 0.5] * 4,
+        stop_s=[0.5, 1.0] * 4,
+        actions=[[i] for i in range(n)],
+        status=["ok"] * n,
+    )
+    train(world, pipeline(world, "loss.name=fpv-only"), "actions")
+    found = evaluate(world, "actions", Request(protocol="charades-ego", views="2x1"))
+    scores = found.predictions["scores"].to_list()
+    assert len(scores) == n
+    assert all(scores[i] == scores[i + 1] for i in range(0, n, 2))
+    assert scores[0] != scores[2]
+    assert found.predictions["target"].to_list() == [[i] for i in range(n)]
+    assert found.metrics["protocol"].to_pylist() == ["charades-ego"]
+    path = world.run("actions") / "predictions.parquet"
+    assert tables.metadata(tables.read(path, "predictions"), "config")["of"] == "videos"
+    evaluate(world, "actions", Request(protocol="multi-label", views="2x1"))
+    assert tables.metadata(tables.read(path, "predictions"), "config")["of"] == "clips"
 
 
 def test_commands(world, sumlctl):
