@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -60,13 +61,33 @@ class Views:
     def crops(self, clips: Tensor, sizes: np.ndarray, size: int) -> Iterator[Tensor]:
         """The encoder's input for each spatial view in turn: float32 [B, 3, T, size, size].
 
+        Frames are scaled once, as wholes, to a short side of `size`; the views are squares of
+        that, left, centre and right or top, centre and bottom (PySlowFast's `uniform_crop`).
+
         Args:
-            clips: uint8 windows [B, T, H, W, 3].
+            clips: uint8 windows [B, T, H, W, 3], padded right and below where smaller.
             sizes: height and width of each in pixels [B, 2].
             size: side of the crops in pixels.
         """
+        alike, group = np.unique(sizes, axis=0, return_inverse=True)
+        members = [np.flatnonzero(group.reshape(-1) == i) for i in range(len(alike))]
+        scaled = [
+            transforms.whole(clips[torch.from_numpy(places)][:, :, :height, :width], size)
+            if len(alike) > 1
+            else transforms.whole(clips[:, :, :height, :width], size)
+            for places, (height, width) in zip(members, alike, strict=True)
+        ]
         for position in _positions(self.spatial):
-            yield transforms.crops(clips, transforms.view_boxes(sizes, position), size)
+            cut = [_square(frames, size, position) for frames in scaled]
+            if len(cut) == 1:
+                yield cut[0]
+            else:
+                yield torch.cat(cut)[torch.from_numpy(np.argsort(np.concatenate(members)))]
+
+
+def _square(frames: Tensor, size: int, position: float) -> Tensor:
+    top, left = (math.ceil(position * (side - size)) for side in frames.shape[3:])
+    return frames[..., top : top + size, left : left + size]
 
 
 def _positions(count: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import torch
 from sumlctl.errors import SumlError
 from sumlctl.evaluation import views as module
 from sumlctl.evaluation.views import ClipViews, Views, collate
-from sumlctl.learning.batches import Failure
+from sumlctl.learning.batches import Failure, padded
 from sumlctl.learning.clips import Clip
 from tests.unit.learning import small_world
 
@@ -34,6 +34,30 @@ def test_crops_are_left_middle_and_right():
     sizes = np.array([[10, 30]])
     means = [crop.mean() * 0.225 + 0.45 for crop in Views(1, 3).crops(ramp, sizes, 10)]
     np.testing.assert_allclose([m.item() * 255 for m in means], [4.5, 14.5, 24.5], atol=1e-3)
+
+
+def test_clips_of_several_sizes_are_seen_as_each_alone():
+    random = torch.Generator().manual_seed(0)
+    each = [
+        torch.randint(0, 256, (2, *hw, 3), dtype=torch.uint8, generator=random)
+        for hw in ((12, 30), (20, 14), (12, 30))
+    ]
+    clips, sizes = padded([clip.numpy() for clip in each])
+    together = list(Views(1, 3).crops(clips, sizes, 10))
+    for i, clip in enumerate(each):
+        alone = list(Views(1, 3).crops(clip[None], np.array([clip.shape[1:3]]), 10))
+        for view, expected in zip(together, alone, strict=True):
+            assert view[i].equal(expected[0])
+
+
+def test_offsets_are_pyslowfasts():
+    """A frame of 11 x 24 scaled to a short side of 11: offsets 0, ceil(13 / 2) and 13."""
+    ramp = torch.arange(24, dtype=torch.uint8).view(1, 1, 1, 24, 1).expand(1, 1, 11, 24, 3)
+    firsts = [
+        round(float(crop[0, 0, 0, 0, 0] * 0.225 + 0.45) * 255)
+        for crop in Views(1, 3).crops(ramp, np.array([[11, 24]]), 11)
+    ]
+    assert firsts == [0, 7, 13]
 
 
 def test_each_clip_is_decoded_once(tmp_path, monkeypatch):
