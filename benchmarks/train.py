@@ -34,7 +34,7 @@ from sumlctl.learning.transforms import Augmentation
 from sumlctl.sections import Input, Optimiser
 from sumlctl.settings import Component
 
-_TURNS = 5
+_TURNS = 7
 _NARRATIONS = ("open the drawer", "wash the cup under the tap", "put the pan on the hob", "stir")
 _DIMENSION = 384
 

@@ -20,7 +20,8 @@ KINDS = {
 }
 
 
-def _fold(name: str) -> str:
+def fold(name: str) -> str:
+    """A name without what does not matter in it: hyphens, underscores, case."""
     return name.replace("-", "").replace("_", "").casefold()
 
 
@@ -49,8 +50,8 @@ def load(kind: str, name: str, where: object = "command line") -> Callable[..., 
         SumlError: no such part; the nearest names are given.
     """
     package, attribute = KINDS[kind]
-    known = {_fold(n): n for n in names(kind)}
-    module = known.get(_fold(name))
+    known = {fold(n): n for n in names(kind)}
+    module = known.get(fold(name))
     if module is None:
         raise unknown_name(
             where, kind.removesuffix("s").replace("losse", "loss"), name, known.values()

@@ -53,7 +53,9 @@ class Pipeline:
     nodes: int = field(default=1, metadata=limits(at_least=1))
     compile: bool = False
     gather_negatives: bool = False
-    max_failed_share: float = field(default=0.2, metadata=limits(at_least=0, at_most=1))
+    max_failed_share: float = field(
+        default=0.2, metadata=limits(at_least=0, at_most=1, neutral=True)
+    )
     workers: int = field(default=4, metadata=limits(at_least=0, neutral=True))
     cache_mb: int = field(default=0, metadata=limits(at_least=0, neutral=True))
     data: Data = field(default_factory=Data)
@@ -96,9 +98,11 @@ def load(path: Path, overrides: Sequence[str] = (), profile: str | None = None) 
     names = [text for text in overrides if ".name=" in text.replace(" ", "")]
     for text in names:
         settings.override(Pipeline, raw, text, faults)
+    for text in (text for text in overrides if _key(text) == "profile"):
+        profile = text.partition("=")[2].strip().strip("\"'")
     profiles.apply(raw, profile)
     for text in overrides:
-        if text not in names:
+        if text not in names and _key(text) != "profile":
             settings.override(Pipeline, raw, text, faults)
     pipeline = settings.parse(Pipeline, raw, faults)
     if faults:
@@ -111,6 +115,10 @@ def load(path: Path, overrides: Sequence[str] = (), profile: str | None = None) 
             fix="Correct the file or the --set options.",
         )
     return pipeline
+
+
+def _key(text: str) -> str:
+    return text.partition("=")[0].strip()
 
 
 def overrides(options: Mapping[str, Any]) -> list[str]:

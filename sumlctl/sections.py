@@ -138,7 +138,7 @@ class Optimiser:
     """
 
     name: str = field(default="sgd", metadata=limits(choices=("sgd", "adamw")))
-    momentum: float = field(default=0.9, metadata=limits(at_least=0, at_most=1))
+    momentum: float = field(default=0.9, metadata=limits(at_least=0, at_most=0.9999))
     weight_decay: float = field(default=1e-4, metadata=limits(at_least=0))
     norm_weight_decay: float = field(default=0.0, metadata=limits(at_least=0))
     clip_norm: float = field(default=0.0, metadata=limits(at_least=0))
@@ -177,7 +177,7 @@ class Log:
     """What is told about a run while it goes.
 
     Args:
-        every: steps between two lines of log.jsonl.
+        every: batches between two lines of log.jsonl.
         tensorboard: whether to write TensorBoard files too.
         wandb: project of Weights & Biases to report to; empty for none.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -127,7 +128,8 @@ def override(cls: type, raw: dict[str, Any], text: str, faults: list[str]) -> No
             faults.append(f"{text}: {section} is not a section")
             return
     parts = [f.name for f in fields(cls) if "kind" in f.metadata]
-    if last == "name" and set(sections) & set(parts) and table.get("name") != value:
+    other = components.fold(str(table.get("name"))) != components.fold(str(value))
+    if last == "name" and set(sections) & set(parts) and other:
         table.clear()
     table[last] = value
 
@@ -181,6 +183,9 @@ def _parse_value(
         words = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
         faults.append(f"{where} = {toml(value)} is not {words[wanted]}")
         return None
+    if wanted is float and not math.isfinite(value):
+        faults.append(f"{where} = {toml(value)} is not finite")
+        return value
     possible = {
         "at_least": lambda limit: value >= limit,
         "above": lambda limit: value > limit,

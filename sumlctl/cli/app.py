@@ -8,7 +8,7 @@ import sys
 import typer
 
 from sumlctl import __version__, console
-from sumlctl.cli import catalog, data, demo, evaluate, learn, pairs, weights
+from sumlctl.cli import catalog, data, demo, evaluate, inspect, learn, pairs, weights
 from sumlctl.errors import Interrupted, SumlError, from_os_error
 
 _INTERRUPTED = 130  # what typer exits with on Ctrl-C
@@ -39,7 +39,7 @@ def _root(
     """Options that stand before or after any command."""
 
 
-for group in (demo, data, pairs, learn, evaluate, weights, catalog):
+for group in (demo, data, pairs, learn, evaluate, inspect, weights, catalog):
     group.register(app)
 
 
@@ -54,7 +54,7 @@ def main() -> None:
         app(words)
     except SystemExit as stop:
         if stop.code == _INTERRUPTED:
-            _say("interrupted; run the same command again to go on")
+            _say("interrupted; run the same command again to go on (a training: with --resume)")
         raise
     except Interrupted as stop:
         _say(f"interrupted: {stop}")
@@ -62,7 +62,8 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        _say(f"error: {_wording(error)}")
+        process = f"process {os.environ.get('RANK', '')}: " if console.is_silent() else ""
+        sys.stderr.write(f"error: {process}{_wording(error)}\n")
         sys.exit(1)
 
 

@@ -64,6 +64,7 @@ def train(
     chosen = config.load(_pipeline_file(workspace, pipeline, resume), overrides, profile)
 
     from sumlctl.evaluation.validation import validator
+    from sumlctl.learning import runs
     from sumlctl.learning import train as learning
     from sumlctl.learning.training import launch
 
@@ -71,7 +72,10 @@ def train(
         _show_plan(learning.prepare(workspace, chosen), json)
         return
     if chosen.devices * chosen.nodes > 1 and not launch.started_externally():
-        learning.prepare(workspace, chosen)  # faults are told once, before there are many processes
+        # Faults are told once, before there are many processes.
+        prepared = learning.prepare(workspace, chosen)
+        if resume:
+            runs.go_on(workspace, prepared.pipeline, resume, prepared.pairs.inputs)
         launch.spawn(chosen, sys.argv[1:])
         return
     folder = learning.train(workspace, chosen, run, resume, validator)

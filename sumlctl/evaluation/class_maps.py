@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from sumlctl.learning.backbones.backbone import Backbone
@@ -28,20 +28,22 @@ class ClassMaps:
     Args:
         classes: int64 [B].
         logits: of all classes [B, C].
-        maps: one per pathway of the encoder [B, T_i, H_i, W_i], in logits.
-        bias: of each class [B].
-        exact: whether means of the maps and bias add up to the class's logit.
+        score: what the maps explain [B]: the class's logit, or how far it is above the mean logit.
+        maps: one per pathway of the encoder [B, T_i, H_i, W_i].
+        bias: the part of the score that comes from no place [B].
+        exact: whether means of the maps and bias add up to the score.
     """
 
     classes: Tensor
     logits: Tensor
+    score: Tensor
     maps: tuple[Tensor, ...]
     bias: Tensor
     exact: bool
 
 
 def class_maps(
-    branch: Branch, clips: Tensor, classes: Mapping[str, Tensor]
+    branch: Branch, clips: Tensor, classes: Mapping[str, Tensor], relative: bool = False
 ) -> dict[str, ClassMaps]:
     """Activation maps of one class per task and clip, for the price of a forward pass.
 
@@ -49,6 +51,8 @@ def class_maps(
         branch: encoder and heads, in evaluation mode, with parameters that ask for no gradients.
         clips: normalised RGB [B, 3, T, H, W], of any size that the encoder takes.
         classes: task -> class of each clip, int64 [B]; `PREDICTED` for the best scored one.
+        relative: whether what speaks for all classes of a task alike is left out. A softmax does
+            not see it; heads of many rare classes are full of it, as all of them go down together.
 
     Returns:
         task -> its maps.
@@ -58,45 +62,69 @@ def class_maps(
     with torch.no_grad():
         features = encoder.feature_maps(clips)
     if encoder.averages_maps:
-        return _exact(branch, encoder, features, classes)
-    return _by_gradients(branch, encoder, features, classes)
+        return _exact(branch, encoder, features, classes, relative)
+    return _by_gradients(branch, encoder, features, classes, relative)
 
 
 @torch.no_grad()
 def _exact(
-    branch: Branch, encoder: Backbone, features: tuple[Tensor, ...], classes: Mapping[str, Tensor]
+    branch: Branch,
+    encoder: Backbone,
+    features: tuple[Tensor, ...],
+    classes: Mapping[str, Tensor],
+    relative: bool,
 ) -> dict[str, ClassMaps]:
     pooled = encoder.pooled(features)
     found = {}
     for task, wanted in classes.items():
-        head = branch.heads[task]
+        head = _head(branch, task)
         logits = head(pooled)
         chosen = _chosen(wanted, logits)
-        shares = head.weight[chosen].split([each.shape[1] for each in features], dim=1)
+        weight, bias = head.weight[chosen], head.bias[chosen]
+        if relative:
+            weight, bias = weight - head.weight.mean(dim=0), bias - head.bias.mean()
+        shares = weight.split([each.shape[1] for each in features], dim=1)
         pairs = zip(shares, features, strict=True)
         maps = tuple(torch.einsum("bd,bdthw->bthw", share, each) for share, each in pairs)
-        found[task] = ClassMaps(chosen, logits, maps, head.bias[chosen], True)
+        score = _score(logits, chosen, relative)
+        found[task] = ClassMaps(chosen, logits, score, maps, bias, True)
     return found
 
 
 @torch.enable_grad()
 def _by_gradients(
-    branch: Branch, encoder: Backbone, features: tuple[Tensor, ...], classes: Mapping[str, Tensor]
+    branch: Branch,
+    encoder: Backbone,
+    features: tuple[Tensor, ...],
+    classes: Mapping[str, Tensor],
+    relative: bool,
 ) -> dict[str, ClassMaps]:
     first = features[0].detach().requires_grad_()
     pooled = encoder.pooled((first, *features[1:]))
     found = {}
     for task, wanted in classes.items():
-        head = branch.heads[task]
-        logits = head(pooled)
+        logits = _head(branch, task)(pooled)
         chosen = _chosen(wanted, logits)
-        score = logits.gather(1, chosen[:, None]).sum()
-        (gradient,) = torch.autograd.grad(score, first, retain_graph=True)
+        score = _score(logits, chosen, relative)
+        (gradient,) = torch.autograd.grad(score.sum(), first, retain_graph=True)
         share = gradient.mean(dim=(2, 3, 4))
         heat = torch.einsum("bd,bdthw->bthw", share, first.detach()).relu()
-        bias = head.bias[chosen].detach()
-        found[task] = ClassMaps(chosen, logits.detach(), (heat,), bias, False)
+        nothing = torch.zeros_like(score)
+        found[task] = ClassMaps(
+            chosen, logits.detach(), score.detach(), (heat,), nothing.detach(), False
+        )
     return found
+
+
+def _score(logits: Tensor, chosen: Tensor, relative: bool) -> Tensor:
+    own = logits.gather(1, chosen[:, None])[:, 0]
+    return own - logits.mean(dim=1) if relative else own
+
+
+def _head(branch: Branch, task: str) -> nn.Linear:
+    head = branch.heads[task]
+    assert isinstance(head, nn.Linear)
+    return head
 
 
 def _chosen(wanted: Tensor, logits: Tensor) -> Tensor:

@@ -48,12 +48,12 @@ class Narrated:
         return text in self._vectors
 
     def of(self, texts: Sequence[str]) -> np.ndarray:
-        """Unit vectors of narrations, float32 [n, d].
+        """Unit vectors of narrations, float32 [n, d]; an empty one is similar to nothing: zeros.
 
         Raises:
             SumlError: one has none.
         """
-        missing = [text for text in texts if text not in self._vectors]
+        missing = [text for text in texts if text and text not in self._vectors]
         if missing:
             raise SumlError(
                 self._folder,
@@ -62,4 +62,5 @@ class Narrated:
                 expected=f"a vector of {self.encoder.get('name')} for every narration",
                 fix="Run `sumlctl embed` again.",
             )
-        return np.stack([self._vectors[text] for text in texts])
+        nothing = np.zeros(self.encoder["dimension"], np.float32)
+        return np.stack([self._vectors[text] if text else nothing for text in texts])

@@ -84,20 +84,19 @@ def predicted(
     feed: Any = fabric.setup_dataloaders(
         _loader(clip_set, own, pipeline, views), use_distributed_sampler=False
     )
-    with (
-        torch.inference_mode(),
-        fabric.autocast(),
-        console.progress("eval", len(own), "clips") as bar,
-    ):
-        for batch in feed:
-            failed.extend(batch["failed"])
-            clips = len(batch.get("index", ()))
-            if clips:
-                places = [own[i] for i in batch["index"].tolist()]
-                scores = _scores(model, batch, tasks, pipeline, views)
-                yield _rows(clip_set.rows[places], scores, tasks, views)
-            bar.advance(clips + len(batch["failed"]))
-    model.train(training)
+    try:
+        with console.progress("eval", len(own), "clips") as bar:
+            for batch in feed:
+                failed.extend(batch["failed"])
+                clips = len(batch.get("index", ()))
+                if clips:
+                    places = [own[i] for i in batch["index"].tolist()]
+                    with torch.inference_mode(), fabric.autocast():
+                        scores = _scores(model, batch, tasks, pipeline, views)
+                    yield _rows(clip_set.rows[places], scores, tasks, views)
+                bar.advance(clips + len(batch["failed"]))
+    finally:
+        model.train(training)
 
 
 def _rows(

@@ -118,4 +118,7 @@ def _task(described: Mapping[str, Any]) -> Task:
 
 
 def _sizes(tasks: Sequence[Task]) -> str:
-    return ", ".join(f"{task.size} {task.name} classes" for task in tasks)
+    return ", ".join(
+        f"{task.size} {task.name} classes of {'+'.join(block.dataset for block in task.blocks)}"
+        for task in tasks
+    )

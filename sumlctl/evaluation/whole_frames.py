@@ -28,24 +28,26 @@ class Window(NamedTuple):
     times_s: np.ndarray
 
 
-class WholeFrames(Dataset[Window | Failure]):
+class WholeFrames(Dataset[Window | Failure | None]):
     """The central window of each clip.
 
     Args:
-        clips: the clips.
+        clips: the clips; None where there is none.
         settings: the run's input.
         square: whether to keep the central square alone, for encoders of one input size.
     """
 
-    def __init__(self, clips: Sequence[Clip], settings: Input, square: bool) -> None:
+    def __init__(self, clips: Sequence[Clip | None], settings: Input, square: bool) -> None:
         self.clips, self.settings, self.square = clips, settings, square
 
     def __len__(self) -> int:
         return len(self.clips)
 
-    def __getitem__(self, index: int) -> Window | Failure:
-        """The window, in a size fit for pictures; or why there is none."""
+    def __getitem__(self, index: int) -> Window | Failure | None:
+        """The window, in a size fit for pictures, or why there is none; None without a clip."""
         clip, settings = self.clips[index], self.settings
+        if clip is None:
+            return None
         times_s = clip.window(settings.frames, settings.stride, 0.5)
         try:
             pixels, _ = decode(clip, times_s, max(settings.crop, _DRAWN))

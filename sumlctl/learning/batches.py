@@ -18,6 +18,7 @@ from sumlctl.learning.randomness import generator
 from sumlctl.learning.reading import ClipReader
 
 Batch = dict[str, Any]
+_TRIES = 100  # samples in a row before one gives up to find another that decodes
 
 
 class Failure(NamedTuple):
@@ -46,7 +47,7 @@ class Samples(Dataset[Batch]):
     """Training samples: one window of each side's clip, drawn by (seed, epoch, index).
 
     A sample is asked for as (epoch, index). One that cannot be decoded is replaced by the next
-    that can; the clip at fault is named in `failed`.
+    that can; the clip at fault is named in `failed`. After many in a row there is nothing else.
 
     Args:
         sides: viewpoint -> side, all with the same number of samples.
@@ -75,18 +76,12 @@ class Samples(Dataset[Batch]):
     def __getitem__(self, key: tuple[int, int]) -> Batch:
         epoch, first = key
         failed: list[Failure] = []
-        for offset in range(len(self)):
+        for offset in range(min(len(self), _TRIES)):
             sample = self._sample(epoch, (first + offset) % len(self))
             if not isinstance(sample, Failure):
                 return {**sample, "failed": failed}
             failed.append(sample)
-        raise SumlError(
-            "training clips",
-            "none can be decoded",
-            got=failed[0].reason,
-            expected="readable videos",
-            fix="Run `sumlctl index` again: it finds the videos at fault.",
-        )
+        return {"failed": failed}
 
     def _sample(self, epoch: int, index: int) -> Batch | Failure:
         sample: Batch = {"vectors": {name: v[index] for name, v in self.vectors.items()}}
@@ -108,8 +103,10 @@ def collate(samples: Sequence[Batch]) -> Batch:
     """Stacks samples: arrays become tensors [B, ...], clips are padded to one size.
 
     `sizes` [B, 2] beside `clips` holds each clip's height and width; padding repeats the edge.
-    `failed` becomes one list.
+    `failed` becomes one list; it is all there is where a sample has nothing else.
     """
+    if any(sample.keys() == {"failed"} for sample in samples):
+        return {"failed": [failure for sample in samples for failure in sample["failed"]]}
     batch: Batch = {}
     for key in samples[0]:
         values = [sample[key] for sample in samples]
@@ -196,4 +193,5 @@ def loader(samples: Samples, batches: EpochBatches, workers: int) -> DataLoader[
 
 
 def _leave_interrupts_to_the_parent(worker: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

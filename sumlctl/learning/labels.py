@@ -55,7 +55,7 @@ class _OfWindows:
     def at(self, row: int, times_s: np.ndarray) -> np.ndarray:
         near = self._neighbours[self._offsets[row] : self._offsets[row + 1]]
         begun = self._starts[near] <= times_s[-1]
-        return self._values[near[begun & (self._stops[near] >= times_s[0])]].max(axis=0)
+        return self._values[near[begun & (self._stops[near] > times_s[0])]].max(axis=0)
 
 
 def _overlapping(rows: pl.DataFrame, annotated: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:

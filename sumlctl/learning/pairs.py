@@ -153,7 +153,11 @@ def _digests(
     for dataset in datasets:
         paths += [workspace.table(dataset, kind) for kind in ("clips", "videos")]
         paths += [workspace.narrations(dataset, encoder)] if encoder else []
-    return {workspace.relative(path): tables.digest(path) for path in dict.fromkeys(paths)}
+    # Not resolved: a workspace whose folders are links has the same names.
+    return {
+        path.relative_to(workspace.root).as_posix(): tables.digest(path)
+        for path in dict.fromkeys(paths)
+    }
 
 
 def _check_clips(path: Path, pairs: pl.DataFrame, viewpoint: str, clip_set: ClipSet) -> None:

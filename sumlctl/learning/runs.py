@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 from sumlctl import config, console, settings, tables
 from sumlctl.config import Pipeline
 from sumlctl.errors import SumlError, unknown_name
-from sumlctl.learning import checkpoints
-from sumlctl.learning.training.savepoints import LATEST
+from sumlctl.learning.training.runlog import RunLog
 from sumlctl.workspace import Workspace
 
 
-def claim(workspace: Workspace, pipeline: Pipeline, run: str | None) -> Path:
+def claim(
+    workspace: Workspace, pipeline: Pipeline, run: str | None, inputs: dict[str, str]
+) -> Path:
     """A new run's folder with its pipeline written.
 
     Args:
         workspace: where it goes.
         pipeline: the resolved settings.
         run: its name; None for `<fpv>.<method>`, numbered where that is taken.
+        inputs: path -> sha256 of the tables that it is trained on.
 
     Raises:
         SumlError: the name is none, or taken.
@@ -27,24 +30,32 @@ def claim(workspace: Workspace, pipeline: Pipeline, run: str | None) -> Path:
     if run is not None and not re.fullmatch(r"\w[\w.+-]*", run):
         what = "not a name for a folder"
         raise SumlError("--run", what, got=repr(run), expected="one word", fix="Choose another.")
-    name = f"{pipeline.data.fpv}.{pipeline.loss.name}"
-    folder, number = workspace.run(run or name), 1
-    while folder.exists() and run is None:
-        number += 1
-        folder = workspace.run(f"{name}.{number}")
-    if any(folder.glob("checkpoints/*")):
-        raise SumlError(
-            folder,
-            "the run exists",
-            got="checkpoints of an earlier training",
-            expected="a new name",
-            fix=f"Go on with `--resume {folder.name}`, choose another --run or delete the folder.",
-        )
+    folder = _new_folder(workspace, run, f"{pipeline.data.fpv}.{pipeline.loss.name}")
     with tables.whole_file(folder / "pipeline.toml") as beside:
         beside.write_text(settings.dump(pipeline), encoding="utf-8")
-    (folder / "log.jsonl").write_text("", encoding="utf-8")
+    RunLog(folder, True).write("begun", inputs=inputs)
     console.note(f"run: {workspace.relative(folder)}")
     return folder
+
+
+def _new_folder(workspace: Workspace, run: str | None, name: str) -> Path:
+    """Makes the folder; that it was not there yet is the claim."""
+    folder, number = workspace.run(run or name), 1
+    while True:
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError as error:
+            if run is not None:
+                raise SumlError(
+                    folder,
+                    "the run exists",
+                    got="a folder of that name",
+                    expected="a new name",
+                    fix=f"Go on with `--resume {run}`, choose another --run or delete the folder.",
+                ) from error
+        number += 1
+        folder = workspace.run(f"{name}.{number}")
 
 
 def stored(workspace: Workspace, run: str) -> Path:
@@ -80,8 +91,8 @@ def go_on(workspace: Workspace, pipeline: Pipeline, run: str, inputs: dict[str, 
             expected=f"those of {workspace.relative(path)}",
             fix="Leave them as they were, or start a new run.",
         )
-    latest = path.parent / "checkpoints" / LATEST
-    before = checkpoints.read(latest)["inputs"] if latest.is_file() else inputs
+    begun = json.loads((path.parent / "log.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    before = begun.get("inputs", {})
     if altered := [name for name in inputs if before.get(name) != inputs[name]]:
         raise SumlError(
             f"--resume {run}",

@@ -23,9 +23,9 @@ from sumlctl.learning.pairs import PairSet
 from sumlctl.learning.randomness import seed_everything
 from sumlctl.learning.stages import StageData, Tasks
 from sumlctl.learning.tasks import fpv_tasks, tpv_tasks
-from sumlctl.learning.training.launch import as_started, launch
-from sumlctl.learning.training.runlog import RunLog
-from sumlctl.learning.training.savepoints import Savepoints
+from sumlctl.learning.training.launch import as_started, launch, resolved
+from sumlctl.learning.training.runlog import RunLog, packages
+from sumlctl.learning.training.savepoints import Savepoints, stage_of
 from sumlctl.learning.training.trainer import StageTrainer, Terms, Validate
 from sumlctl.learning.transforms import Augmentation
 from sumlctl.learning.two_view import TwoView
@@ -33,6 +33,18 @@ from sumlctl.learning.weights.load import load_encoder
 from sumlctl.sections import Stage
 from sumlctl.workspace import Workspace
 
+_STAGE_ONE_SETTINGS = (
+    "seed",
+    "precision",
+    "devices",
+    "nodes",
+    "compile",
+    "input",
+    "backbone",
+    "head",
+    "stage_one",
+    "optimiser",
+)
 # Makes what measures a model between epochs; None where there is nothing to measure it on.
 Validator = Callable[[Workspace, Pipeline], Validate | None]
 
@@ -73,6 +85,8 @@ def prepare(workspace: Workspace, pipeline: Pipeline) -> Prepared:
             expected="a file of pretrained weights",
             fix="Correct the path, or leave it empty to start from random weights.",
         )
+    pipeline = replace(pipeline, precision=resolved(pipeline.precision))
+    packages(pipeline.log)
     two_view.check_input(pipeline)
     pair_set = pairs.load(workspace, pipeline.data, method.uses_tpv)
     tasks = {"fpv": fpv_tasks(pair_set.fpv.vocabularies)}
@@ -114,7 +128,7 @@ def train(
     if fabric.is_global_zero and resume is not None:
         folder = runs.go_on(workspace, pipeline, resume, prepared.pairs.inputs)
     elif fabric.is_global_zero:
-        folder = runs.claim(workspace, pipeline, run)
+        folder = runs.claim(workspace, pipeline, run, prepared.pairs.inputs)
         console.note(settings.dump(pipeline))
     folder = Path(fabric.broadcast(str(folder)))
     validate = validator(workspace, pipeline) if validator else None
@@ -144,13 +158,17 @@ class _Run:
         self.augment = Augmentation(self.pipeline.input, self.pipeline.seed, fabric.global_rank)
 
     def train(self) -> None:
-        done = self._checkpoint("stage_two")
-        if done.is_file():
-            console.note(f"{done.parent.parent.name} is trained already")
+        # One process decides for all: others may see the folder late, or not at all.
+        done = self._checkpoint("stage_two").is_file()
+        begun = stage_of(self.folder / "checkpoints") == "stage_two"
+        done, begun = self.fabric.broadcast((done, begun))
+        if done:
+            console.note(f"{self.folder.name} is trained already")
             return
-        if self.prepared.pairs.tpv is not None and self.pipeline.encoders.stage_one:
+        uses_tpv = self.prepared.pairs.tpv is not None
+        if uses_tpv and self.pipeline.encoders.stage_one and not begun:
             self._stage_one()
-        self._stage_two()
+        self._stage_two(begun)
 
     def _checkpoint(self, stage: str) -> Path:
         return self.folder / "checkpoints" / f"{stage}.pt"
@@ -158,10 +176,10 @@ class _Run:
     def _stage_one(self) -> None:
         """TPV encoder and heads on L_t alone, unless that is done already."""
         path, key = self._checkpoint("stage_one"), self._stage_one_key()
-        if self.fabric.is_global_zero and not path.is_file():
+        if self.fabric.is_global_zero and _key(path) != key:
+            path.unlink(missing_ok=True)
             _reuse(self.workspace, key, path)
-        self.fabric.barrier()
-        if path.is_file():
+        if self.fabric.broadcast(path.is_file()):
             return
         tpv = self.prepared.pairs.tpv
         assert tpv is not None
@@ -170,12 +188,12 @@ class _Run:
         terms = stages.stage_one_terms(self.augment, self.tasks["tpv"])
         self._fit("stage_one", self.pipeline.stage_one, model, data, terms, {"key": key})
 
-    def _stage_two(self) -> None:
+    def _stage_two(self, begun: bool) -> None:
         """The whole model on the method's loss; the TPV side starts from stage one."""
         data = stages.stage_two_data(self.pipeline, self.prepared.pairs, self.tasks)
         model = self._model(self.tasks, self.prepared.dimension)
-        before = self._checkpoint("stage_one")
-        if before.is_file():
+        if "tpv" in self.tasks and self.pipeline.encoders.stage_one and not begun:
+            before = self._checkpoint("stage_one")
             coverage = checkpoints.load_weights(TwoView({"tpv": model["tpv"]}), before)
             coverage.require(before, apart_from="tpv.projection")
         if self.pipeline.encoders.tpv == "frozen" and "tpv" in self.tasks:
@@ -188,11 +206,15 @@ class _Run:
     def _model(self, tasks: Tasks, dimension: int | None) -> TwoView:
         seed_everything(self.pipeline.seed)
         model = two_view.build(self.pipeline, tasks, dimension)
+        same = not self.pipeline.encoders.stage_one
         if init := self.pipeline.encoders.init:
             for viewpoint in tasks:
-                coverage = load_encoder(model[viewpoint].encoder, Path(init), viewpoint)
+                side = "fpv" if same else viewpoint
+                coverage = load_encoder(model[viewpoint].encoder, Path(init), side)
                 used, unused = len(coverage.loaded), len(coverage.unused)
                 console.note(f"{viewpoint} encoder: {used} weights from {init}, {unused} unused")
+        if same and "tpv" in tasks:
+            model["tpv"].encoder.load_state_dict(model["fpv"].encoder.state_dict())
         if self.pipeline.compile:
             for viewpoint in tasks:
                 model[viewpoint].encoder.compile()
@@ -244,10 +266,9 @@ class _Run:
         """A digest of everything that the weights of stage one depend on."""
         p, tables_of_tpv = self.pipeline, self.prepared.pairs.inputs
         init = tables.digest(Path(p.encoders.init)) if p.encoders.init else ""
-        parts = ("seed", "devices", "nodes", "input", "backbone", "head", "stage_one", "optimiser")
         used = {
-            "settings": {part: asdict(p).get(part) for part in parts},
-            "precision": str(self.fabric.strategy.precision.precision),
+            "settings": {part: asdict(p)[part] for part in _STAGE_ONE_SETTINGS},
+            "tasks": [task.describe() for task in self.tasks["tpv"]],
             "split": p.data.train_split,
             "init": init,
             "tables": {
@@ -259,11 +280,20 @@ class _Run:
         return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()
 
 
+def _key(path: Path) -> str | None:
+    """The digest that a stage one was trained under; None for a file that is not there or sound."""
+    try:
+        return checkpoints.read(path).get("key") if path.is_file() else None
+    except SumlError as error:
+        console.warn(str(error))
+        return None
+
+
 def _reuse(workspace: Workspace, key: str, path: Path) -> None:
     """Copies stage one of an earlier run that had the same inputs, if there is one."""
     for folder in reversed(workspace.runs()):
         found = folder / "checkpoints" / "stage_one.pt"
-        if found.is_file() and checkpoints.read(found).get("key") == key:
+        if _key(found) == key:
             with tables.whole_file(path) as beside:
                 shutil.copyfile(found, beside)
             console.note(f"stage_one: the same as in {workspace.relative(folder)}, reused")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sumlctl import console
 from sumlctl.config import Pipeline
 from sumlctl.errors import SumlError
 from sumlctl.learning import backbones
@@ -129,8 +130,23 @@ def check_input(pipeline: Pipeline) -> None:
     """
     part, size = pipeline.backbone, pipeline.input
     try:
-        with torch.device("meta"), torch.no_grad():
+        with torch.device("meta"):
             encoder = backbones.build(part.name, **part.options).to("meta")
+    except ValueError as error:
+        raise SumlError(
+            "backbone",
+            f"{part.name} cannot be built",
+            got=error,
+            expected="options that it takes",
+            fix="Correct the backbone's options.",
+        ) from error
+    if size.frames < encoder.published_frames:
+        console.warn(
+            f"{part.name} was published with {encoder.published_frames} frames per clip; "
+            f"input.frames is {size.frames}"
+        )
+    try:
+        with torch.device("meta"), torch.no_grad():
             encoder(torch.empty(2, 3, size.frames, size.crop, size.crop))
     except (ValueError, RuntimeError) as error:
         raise SumlError(

@@ -116,7 +116,7 @@ def test_every_fault_is_told_at_once(load):
     ("override", "fault"),
     [
         ("loss.temperature=0", "loss.temperature = 0.0 is not above 0"),
-        ("loss.sigma=nan", "loss.sigma = nan is not above 0"),
+        ("loss.sigma=nan", "loss.sigma = nan is not finite"),
         ("loss.negatives=all", "loss.negatives = 'all' is not cross or cross+intra"),
         (
             "encoders.tpv=melted",
@@ -129,7 +129,9 @@ def test_every_fault_is_told_at_once(load):
         ("input.short_side=[320, 256]", "input.short_side = [320, 256] is not [smallest, largest]"),
         ("input.short_side=[0, 256]", "input.short_side = 0 is not at least 1"),
         ("optimiser.steps=[9, 5]", "optimiser.steps = [9.0, 5.0] does not ascend"),
-        ("stage_one.learning_rate=nan", "stage_one.learning_rate = nan is not above 0"),
+        ("stage_one.learning_rate=nan", "stage_one.learning_rate = nan is not finite"),
+        ("loss.temperature=inf", "loss.temperature = inf is not finite"),
+        ("optimiser.momentum=1.0", "optimiser.momentum = 1.0 is not at most 0.9999"),
         ("seed.deep=1", "seed.deep=1: seed is not a section"),
         ("loss=1", 'loss is not a section with name = "..."'),
     ],
@@ -168,6 +170,20 @@ def test_a_profile_of_the_file_yields_to_its_keys_one_of_the_command_does_not(tm
     assert disagreements(config.load(path)) == ("labels", "same-init", True, True, "cross+intra")
     assert disagreements(config.load(path, profile="released-code")) == RELEASED
     assert disagreements(config.load(path, profile="paper")) == PAPER
+
+
+def test_a_profile_can_be_set_too(tmp_path):
+    path = tmp_path / "p.toml"
+    path.write_text("")
+    assert disagreements(config.load(path, ["profile=released-code"])) == RELEASED
+    one = config.load(path, ['profile = "released-code"', "loss.negatives=cross"])
+    assert disagreements(one) == (*RELEASED[:4], "cross")
+
+
+def test_another_spelling_of_a_method_is_the_same_method(load):
+    assert load("", "loss.sigma=0.3", "loss.name=suml").loss.options["sigma"] == 0.3
+    text = '[loss]\nname = "sum-l"\nsigma = 0.2'
+    assert load(text, "loss.name=SUM_L").loss.options["sigma"] == 0.2
 
 
 def test_a_profile_leaves_alone_what_a_method_does_not_have(tmp_path):

@@ -27,6 +27,8 @@ class Backbone(nn.Module, ABC):
     # is then one over every place of the maps, and class activation maps are exact; otherwise they
     # have to come from gradients.
     averages_maps: ClassVar[bool] = True
+    # Frames per clip of the published model; fewer work, but are another model.
+    published_frames: ClassVar[int] = 1
 
     def __init__(self, checkpointing: bool) -> None:
         super().__init__()

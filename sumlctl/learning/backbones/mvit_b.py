@@ -28,6 +28,7 @@ class MViTB(Backbone):
     """
 
     feature_dim = 768
+    published_frames = 16
     averages_maps = False
 
     def __init__(self, frames: int, crop: int, checkpointing: bool) -> None:

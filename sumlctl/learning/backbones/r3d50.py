@@ -16,6 +16,7 @@ class R3D50(Backbone):
     """
 
     feature_dim = 2048
+    published_frames = 8
 
     def __init__(self, checkpointing: bool) -> None:
         super().__init__(checkpointing)

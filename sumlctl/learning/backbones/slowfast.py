@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -24,6 +26,7 @@ class SlowFast(Backbone):
     """
 
     feature_dim = 2048 + 256
+    published_frames = 32
 
     def __init__(self, depth: int, fusion_kernel: int, checkpointing: bool) -> None:
         super().__init__(checkpointing)
@@ -53,7 +56,7 @@ class SlowFast(Backbone):
         Raises:
             ValueError: T is not a multiple of four.
         """
-        chosen = slow_frames(clips.shape[2]).to(clips.device)
+        chosen = _slow_frames_on(clips.device, clips.shape[2])
         pathways = [clips.index_select(2, chosen), clips]
         for stage in self.blocks:
             pathways = [
@@ -63,6 +66,13 @@ class SlowFast(Backbone):
             pathways = self.run(stage.multipathway_fusion, pathways)
         slow, fast = pathways
         return slow, fast
+
+
+@lru_cache(maxsize=64)
+def _slow_frames_on(device: torch.device, frames: int) -> Tensor:
+    """Kept on the device: copying them anew would make every step wait for it."""
+    with torch.inference_mode(False):
+        return slow_frames(frames).to(device)
 
 
 def slow_frames(frames: int) -> Tensor:

@@ -18,6 +18,7 @@ class X3DS(Backbone):
     """
 
     feature_dim = 2048
+    published_frames = 13
     averages_maps = False
 
     def __init__(self, checkpointing: bool) -> None:

@@ -34,6 +34,6 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (wanted,) = gradients
-        wanted = wanted.contiguous()
+        wanted = wanted.clone(memory_format=torch.contiguous_format)
         distributed.all_reduce(wanted)
         return wanted.chunk(distributed.get_world_size())[distributed.get_rank()]

@@ -21,7 +21,12 @@ from sumlctl.errors import Interrupted, SumlError
 
 def started_externally() -> bool:
     """Whether torchrun or SLURM started this process as one of several."""
-    return TorchElasticEnvironment.detect() or SLURMEnvironment.detect()
+    return TorchElasticEnvironment.detect() or _under_srun()
+
+
+def _under_srun() -> bool:
+    """A batch script that is no job step of several tasks counts as a plain shell."""
+    return SLURMEnvironment.detect() and SLURMEnvironment().world_size() > 1
 
 
 def as_started(pipeline: Pipeline) -> Pipeline:
@@ -29,12 +34,20 @@ def as_started(pipeline: Pipeline) -> Pipeline:
     environment: TorchElasticEnvironment | SLURMEnvironment
     if TorchElasticEnvironment.detect():
         environment, per_node = TorchElasticEnvironment(), int(os.environ["LOCAL_WORLD_SIZE"])
-    elif SLURMEnvironment.detect():
+    elif _under_srun():
         environment = SLURMEnvironment()
         per_node = environment.world_size() // int(os.environ.get("SLURM_NNODES", "1"))
     else:
         return pipeline
     return replace(pipeline, devices=per_node, nodes=environment.world_size() // per_node)
+
+
+def resolved(precision: str) -> str:
+    """What `auto` means here: bf16-mixed where a GPU has it, else 32-true."""
+    if precision != "auto":
+        return precision
+    bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    return "bf16-mixed" if bf16 else "32-true"
 
 
 def launch(devices: int, precision: str, nodes: int = 1) -> Fabric:
@@ -48,9 +61,15 @@ def launch(devices: int, precision: str, nodes: int = 1) -> Fabric:
     Raises:
         SumlError: there are fewer GPUs than `devices`.
     """
-    if precision == "auto":
-        bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-        precision = "bf16-mixed" if bf16 else "32-true"
+    if precision == "16-mixed" and not torch.cuda.is_available():
+        raise SumlError(
+            "precision",
+            "16-mixed needs a GPU",
+            got="a CPU",
+            expected="32-true or bf16-mixed",
+            fix="Choose another with --precision.",
+        )
+    torch.backends.cudnn.benchmark = True  # every batch has the same shape
     if torch.cuda.is_available() and devices > torch.cuda.device_count():
         raise SumlError(
             "devices",
@@ -65,7 +84,7 @@ def launch(devices: int, precision: str, nodes: int = 1) -> Fabric:
     fabric = Fabric(
         devices=devices,
         num_nodes=nodes,
-        precision=precision,  # type: ignore[arg-type]
+        precision=resolved(precision),  # type: ignore[arg-type]
         strategy=DDPStrategy(gradient_as_bucket_view=True) if several else "auto",
     )
     fabric.launch()

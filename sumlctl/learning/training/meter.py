@@ -8,9 +8,10 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 from sumlctl.errors import SumlError
 from sumlctl.learning.batches import Failure
@@ -43,6 +44,7 @@ class Meter:
     device: torch.device
     failed: int = 0
     waited_s: float = 0.0
+    _failures: list[Failure] = field(default_factory=list)
     _names: tuple[str, ...] = ()
     _values: list[Tensor] = field(default_factory=list)
     _rate: float = 0.0
@@ -56,10 +58,28 @@ class Meter:
         self.waited_s += waited_s
 
     def replaced(self, failures: Sequence[Failure]) -> None:
-        """Counts and names clips that could not be decoded."""
-        for clip_id, reason in failures:
+        """Takes note of clips that could not be decoded."""
+        self._failures += failures
+
+    @property
+    def undecodable(self) -> Sequence[Failure]:
+        """Clips noted since the last time they were told."""
+        return self._failures
+
+    def tell_replaced(self) -> None:
+        """Counts and names them, those of all processes; all have to ask at the same time."""
+        found: list[Any] = [self._failures]
+        if distributed.is_initialized():
+            found = [None] * distributed.get_world_size()
+            distributed.all_gather_object(found, self._failures)
+        self._failures = []
+        for clip_id, reason in (failure for failures in found for failure in failures):
             self.failed += 1
             self.log.write("clip_replaced", stage=self.stage, clip_id=clip_id, reason=reason)
+
+    def begin(self) -> None:
+        """Starts the clock: what was done since the last line is not training."""
+        self.waited_s, self._since = 0.0, time.perf_counter()
 
     def tell(self, epoch: int, batch: int) -> str:
         """Writes one line of the log and starts anew.

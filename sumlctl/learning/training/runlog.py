@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 from collections.abc import Mapping
@@ -35,13 +36,17 @@ class RunLog:
         self.path, self.active = folder / "log.jsonl", active
         self._tensorboard: Any = None
         self._wandb: Any = None
-        if active and settings and settings.tensorboard:
-            module = _package("torch.utils.tensorboard", "tensorboard", "log.tensorboard")
-            self._tensorboard = module.SummaryWriter(str(folder / "tensorboard"))
-        if active and settings and settings.wandb:
-            module = _package("wandb", "wandb", "log.wandb")
-            self._wandb = module.init(
-                project=settings.wandb, name=folder.name, dir=str(folder), config=dict(config or {})
+        tensorboard, wandb = packages(settings) if active and settings else (None, None)
+        if tensorboard:
+            self._tensorboard = tensorboard.SummaryWriter(str(folder / "tensorboard"))
+        if settings and wandb:
+            self._wandb = wandb.init(
+                project=settings.wandb,
+                name=folder.name,
+                id=hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16],
+                resume="allow",
+                dir=str(folder),
+                config=dict(config or {}),
             )
 
     def write(self, event: str, **values: Any) -> None:
@@ -71,6 +76,20 @@ class RunLog:
             self._tensorboard.close()
         if self._wandb:
             self._wandb.finish()
+
+
+def packages(settings: Log) -> tuple[Any, Any]:
+    """TensorBoard's and Weights & Biases' modules, None for those that are not asked for.
+
+    Raises:
+        SumlError: one is asked for and not installed.
+    """
+    return (
+        _package("torch.utils.tensorboard", "tensorboard", "log.tensorboard")
+        if settings.tensorboard
+        else None,
+        _package("wandb", "wandb", "log.wandb") if settings.wandb else None,
+    )
 
 
 def _package(module: str, package: str, setting: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,10 +12,17 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
+from sumlctl.errors import SumlError
 from sumlctl.learning import checkpoints
 from sumlctl.sections import Checkpoints
 
 LATEST = "latest.pt"
+
+
+def stage_of(folder: Path) -> str:
+    """Which stage `latest.pt` in a folder of checkpoints goes on with; empty without one."""
+    path = folder / LATEST
+    return checkpoints.read(path)["stage"] if path.is_file() else ""
 
 
 class Position(NamedTuple):
@@ -82,7 +90,7 @@ class Savepoints:
 
     def validated(self, model: nn.Module, done: int, score: float) -> bool:
         """Keeps the weights as the best if they are; tells whether they are."""
-        if self.best is not None and score <= self.best:
+        if not score > (-math.inf if self.best is None else self.best):
             return False
         self.best = score
         if self._fabric.is_global_zero:
@@ -103,11 +111,10 @@ class Savepoints:
             SumlError: the file cannot be read or does not fit.
         """
         path = self._folder / LATEST
-        if not path.is_file():
+        # One process decides for all: others may see the folder late, or not at all.
+        if not self._fabric.broadcast(stage_of(self._folder) == self.stage):
             return Position()
         content = checkpoints.read(path)
-        if content["stage"] != self.stage:
-            return Position()
         checkpoints.load_weights(model, path).require(path)
         optimizer.load_state_dict(content["optimizer"])
         self._fabric.strategy.precision.load_state_dict(content["scaler"])
@@ -115,4 +122,13 @@ class Savepoints:
         return Position(*content["position"])
 
     def _save(self, name: str, model: nn.Module, more: Mapping[str, Any]) -> None:
+        values = [v for v in model.state_dict().values() if v.is_floating_point()]
+        if not torch.stack([value.isfinite().all() for value in values]).all():
+            raise SumlError(
+                self.stage,
+                "the weights are not finite",
+                got="NaN or infinite ones after the last step",
+                expected="finite numbers",
+                fix=f"Lower {self.stage}.learning_rate or set optimiser.clip_norm in a new run.",
+            )
         checkpoints.save(self._folder / name, model, {**self._record, **more})

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import nn
+from torch import distributed, nn
 from torch.utils.data import DataLoader
 
 from sumlctl import console
@@ -71,6 +71,15 @@ class StageTrainer:
                 memory does not suffice.
             Interrupted: a signal asked to stop; `latest.pt` is written.
         """
+        with _memory_faults(self.savepoints.stage), Interrupts(self.fabric) as self._interrupts:
+            self._fit()
+        if self._interrupts.noted and self.savepoints.stage == "stage_one":
+            raise Interrupted(self._interrupts.noted, f"stopped after stage_one; {self._how_to()}")
+
+    def _how_to(self) -> str:
+        return f"go on with `sumlctl train --resume {self.log.path.parent.name}`"
+
+    def _fit(self) -> None:
         stage, fabric = self.savepoints.stage, self.fabric
         self._module, self._optimizer = fabric.setup(
             self.model, optimisation.build(self.model, self.pipeline.optimiser)
@@ -84,11 +93,7 @@ class StageTrainer:
         self._meter = Meter(stage, self.log, clips, len(self.batches), fabric.device)
         self._rate = self._base_rate(clips)
         left = (self.settings.epochs - position.epoch) * len(self.batches) - position.batch
-        with (
-            Interrupts(fabric) as self._interrupts,
-            _memory_faults(stage),
-            console.progress(stage, left * clips, "clips") as self._bar,
-        ):
+        with console.progress(stage, left * clips, "clips") as self._bar:
             while position.epoch < self.settings.epochs:
                 self._epoch(position)
                 position = Position(position.epoch + 1)
@@ -114,19 +119,23 @@ class StageTrainer:
         self.batches.epoch, self.batches.first = position
         epoch, failed_before = position.epoch, self._meter.failed
         self._module.train()
+        self._meter.begin()
         asked = time.perf_counter()
         for batch, content in enumerate(self._feed, start=position.batch):
             waited_s = time.perf_counter() - asked
             self._meter.replaced(content.pop("failed"))
-            self._refuse_if_most_failed(self._meter.failed - failed_before)
+            if not content:
+                self._refuse_undecodable()
             self._batch(content, epoch, batch, waited_s)
             self._bar.advance(self.batches.batch_size * self.fabric.world_size)
             done = batch + 1
             telling = done % self.pipeline.log.every == 0 or done == len(self.batches)
             if telling:
+                self._meter.tell_replaced()
+                self._refuse_if_most_failed(self._meter.failed - failed_before)
                 self._bar.tell(self._meter.tell(epoch, batch))
             if done % self.batches.group == 0:
-                self._between_steps(Position(epoch, done), telling)
+                self._between_steps(Position(epoch, done))
             asked = time.perf_counter()
 
     def _batch(self, content: Batch, epoch: int, batch: int, waited_s: float) -> None:
@@ -138,7 +147,7 @@ class StageTrainer:
             terms = self.terms(self._module, content, epoch, batch)
             loss = weighted_sum(terms)
             self.fabric.backward(loss / group)
-        done = epoch + batch / len(self.batches)
+        done = epoch + batch // group * group / len(self.batches)
         rate = self._rate * optimisation.factor(settings, done, self.settings.epochs)
         self._meter.add(terms, loss, rate, waited_s)
         if steps:
@@ -154,22 +163,20 @@ class StageTrainer:
         self._optimizer.step()
         self._optimizer.zero_grad()
 
-    def _between_steps(self, position: Position, agree: bool) -> None:
-        number = self._interrupts.asked(agree)
+    def _between_steps(self, position: Position) -> None:
+        number = self._interrupts.asked()
         if number or self.savepoints.latest_is_due():
             self._meter.tell(position.epoch, position.batch - 1)  # what is not finite is not kept
             self.savepoints.latest(self.model, self._optimizer.optimizer, position)
         if number:
             place = f"{self.savepoints.stage}, epoch {position.epoch}, step {position.batch}"
-            run = self.log.path.parent.name
             self.fabric.barrier()
-            raise Interrupted(
-                number, f"stopped at {place}; go on with `sumlctl train --resume {run}`"
-            )
+            raise Interrupted(number, f"stopped at {place}; {self._how_to()}")
 
     def _after_epoch(self, done: int) -> None:
         every = self.pipeline.checkpoints.validate_every
         if self.validate and every and (done % every == 0 or done == self.settings.epochs):
+            self._share_statistics()
             figures = dict(self.validate(self.model, self.fabric))
             score = sum(figures.values()) / len(figures)
             best = self.savepoints.validated(self.model, done, score)
@@ -180,8 +187,24 @@ class StageTrainer:
             console.note(f"{stage}: after epoch {done}: {shown}{' (best)' if best else ''}")
         self.savepoints.epoch(self.model, done)
 
+    def _share_statistics(self) -> None:
+        """Gives all processes the first one's running statistics, which are those that are kept."""
+        if self.fabric.world_size > 1:
+            for value in self.model.buffers():
+                distributed.broadcast(value, 0)
+
+    def _refuse_undecodable(self) -> None:
+        ((clip_id, reason), *_) = self._meter.undecodable
+        raise SumlError(
+            self.savepoints.stage,
+            "many clips in a row cannot be decoded",
+            got=f"{clip_id}: {reason}",
+            expected="readable videos",
+            fix="Run `sumlctl index` again: it finds the videos at fault.",
+        )
+
     def _refuse_if_most_failed(self, failed: int) -> None:
-        clips = len(self.batches) * self.batches.batch_size
+        clips = len(self.batches) * self.batches.batch_size * self.fabric.world_size
         if failed > self.pipeline.max_failed_share * clips:
             raise SumlError(
                 self.savepoints.stage,
@@ -199,6 +222,14 @@ def _memory_faults(stage: str) -> Any:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         told = str(error).lower()
+        if "dataloader worker" in told:
+            raise SumlError(
+                stage,
+                "a decoding process died",
+                got=str(error).splitlines()[0][:160],
+                expected="workers that live as long as the training",
+                fix="Lower workers or cache_mb if memory ran out; --resume goes on.",
+            ) from error
         if "out of memory" not in told and "can't allocate memory" not in told:
             raise
         raise SumlError(

@@ -90,4 +90,6 @@ def test_interrupt_is_exit_130(sumlctl, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("sumlctl.card.load", interrupted)
     done = sumlctl("datasets", "show", "ek55")
     assert done.code == 130
-    assert done.err == "interrupted; run the same command again to go on\n"
+    assert (
+        done.err == "interrupted; run the same command again to go on (a training: with --resume)\n"
+    )

@@ -6,7 +6,6 @@ import av
 import numpy as np
 import pytest
 
-from sumlctl.errors import SumlError
 from sumlctl.learning.batches import (
     EpochBatches,
     Failure,
@@ -67,8 +66,11 @@ def test_an_undecodable_clip_is_replaced_by_the_next_and_named(clips):
 
 
 def test_nothing_decodes(clips):
-    with pytest.raises(SumlError, match="none can be decoded"):
-        samples(clips[2:3])[0, 0]
+    sample = samples(clips[2:3])[0, 0]
+    assert sample.keys() == {"failed"}
+    batch = collate([samples(clips)[0, 0], sample])
+    assert [failure.clip_id for failure in batch.pop("failed")] == ["d/2"]
+    assert not batch
 
 
 class Asked:

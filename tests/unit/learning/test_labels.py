@@ -42,6 +42,7 @@ def test_every_action_that_overlaps_the_window_counts():
     found = targets(ACTION, clip_set(rows, decodable=[0, 1, 3]))
     assert found.at(0, np.array([0.0, 3.9])).tolist() == [1, 0, 0, 0]
     assert found.at(0, np.array([0.0, 4.0])).tolist() == [1, 1, 0, 0]
+    assert found.at(0, np.array([6.0, 8.0])).tolist() == [1, 0, 0, 0]  # an end is no overlap
     assert found.at(0, np.array([3.0, 7.0])).tolist() == [1, 1, 0, 0]
     assert found.at(0, np.array([6.1, 9.5])).tolist() == [1, 0, 1, 0]
     assert found.at(0, np.array([5.0, 9.5])).tolist() == [1, 1, 1, 0]

@@ -106,6 +106,30 @@ def test_stage_one_is_reused_while_its_inputs_are_the_same(world, capsys):
     assert "reused" not in capsys.readouterr().err
 
 
+def test_a_stage_one_of_other_inputs_is_trained_again_when_a_run_goes_on(
+    world, monkeypatch, capsys
+):
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        interrupt_at(patch, "stage_two", 0, 0)
+        train(world, pipeline(world), "stopped")
+    checkpoints = world.run("stopped") / "checkpoints"
+    (checkpoints / "stage_one.pt").unlink()  # not needed any more: latest.pt is of stage two
+    train(world, pipeline(world), resume="stopped")
+    assert "stage_two: goes on" in capsys.readouterr().err
+    assert not (checkpoints / "stage_one.pt").exists()
+
+    train(world, pipeline(world, "seed=5"), "other")
+    (world.run("other") / "checkpoints" / "stage_two.pt").unlink()
+    foreign = world.run("stopped") / "checkpoints" / "stage_one.pt"
+    foreign.write_bytes(b"damaged")  # of another run: said, and passed over
+    own = world.run("other") / "checkpoints" / "stage_one.pt"
+    content = torch.load(own, weights_only=True)
+    torch.save({**content, "key": "of other inputs"}, own)
+    train(world, pipeline(world, "seed=5"), resume="other")
+    assert torch.load(own, weights_only=True)["key"] == content["key"]
+    assert "not a checkpoint" in capsys.readouterr().err
+
+
 def test_encoder_setups_of_table_6(world):
     original = train(world, pipeline(world, *STILL), "original")
     trained = weights(original, "stage_one")[f"tpv.{KERNEL}"]
@@ -119,6 +143,8 @@ def test_encoder_setups_of_table_6(world):
 
     shared = weights(train(world, pipeline(world, "encoders.tpv=shared"), "shared"))
     assert torch.equal(shared[f"tpv.{KERNEL}"], shared[f"fpv.{KERNEL}"])
+    same = weights(train(world, pipeline(world, "encoders.tpv=same-init", *STILL), "same"))
+    assert torch.equal(same[f"tpv.{KERNEL}"], same[f"fpv.{KERNEL}"])
     for setup in ("shared", "same-init"):
         train(world, pipeline(world, f"encoders.tpv={setup}", *STILL), setup + ".run")
         assert not (world.run(setup + ".run") / "checkpoints" / "stage_one.pt").exists()
@@ -130,9 +156,14 @@ def test_both_encoders_start_from_a_weights_file(world, capsys):
     folder = train(world, pipeline(world, init, "encoders.tpv=same-init", *STILL), "after")
     assert "fpv encoder: " in capsys.readouterr().err
     start, end = weights(before), weights(folder)
-    for view in ("fpv", "tpv"):
-        assert torch.equal(end[f"{view}.{KERNEL}"], start[f"{view}.{KERNEL}"])
+    for view in ("fpv", "tpv"):  # the same initialisation: the first-person one for both
+        assert torch.equal(end[f"{view}.{KERNEL}"], start[f"fpv.{KERNEL}"])
         assert not torch.equal(end[f"{view}.heads.noun.weight"], start[f"{view}.heads.noun.weight"])
+    each = train(world, pipeline(world, init, "stage_one.learning_rate=1e-30", *STILL), "each")
+    for view in ("fpv", "tpv"):
+        assert torch.equal(weights(each)[f"{view}.{KERNEL}"], start[f"{view}.{KERNEL}"])
+    shared = weights(train(world, pipeline(world, init, "encoders.tpv=shared", *STILL), "one"))
+    assert torch.equal(shared[f"tpv.{KERNEL}"], start[f"fpv.{KERNEL}"])
     with pytest.raises(SumlError, match=r"encoders\.init: weights file is missing, got 'gone.pt'"):
         train(world, pipeline(world, "encoders.init=gone.pt"))
     assert not world.run("ego.sum-l").exists()
@@ -143,7 +174,8 @@ def test_the_released_codes_way(world):
         prepare(world, pipeline(world, profile="released-code"))
     small_world.write_pairs(world, match="labels")
     folder = train(world, pipeline(world, "stage_two.epochs=1", profile="released-code"))
-    steps = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    lines = map(json.loads, (folder / "log.jsonl").read_text().splitlines())
+    steps = [line for line in lines if line["event"] == "steps"]
     assert {line["stage"] for line in steps} == {"stage_two"}
     assert "l_a" in steps[0]["terms"]
     assert config.load(folder / "pipeline.toml").profile == "released-code"

@@ -14,8 +14,9 @@ from torch.utils.data import DataLoader
 
 from sumlctl.config import Pipeline
 from sumlctl.errors import Interrupted, SumlError
-from sumlctl.learning.batches import EpochBatches, Failure
+from sumlctl.learning.batches import EpochBatches, Failure, collate
 from sumlctl.learning.losses.terms import Term
+from sumlctl.learning.training import interrupt
 from sumlctl.learning.training.runlog import RunLog
 from sumlctl.learning.training.savepoints import Savepoints
 from sumlctl.learning.training.trainer import StageTrainer
@@ -33,6 +34,10 @@ class Line(nn.Module):
         return self.w * x
 
 
+def batch_of(failed):
+    return {"failed": list(failed), "vectors": {}}
+
+
 def trainer(folder, terms, epochs=2, failed=(), batches=2, validate=None, **settings):
     optimiser = {"schedule": "constant", "weight_decay": 0.0} | settings.pop("optimiser", {})
     kept = Checkpoints(**settings.pop("checkpoints", {}))
@@ -41,7 +46,7 @@ def trainer(folder, terms, epochs=2, failed=(), batches=2, validate=None, **sett
     order = EpochBatches(2 * batches, 2, seed=0, group=pipeline.optimiser.accumulate)
     items = [(e, i) for e in range(epochs) for i in range(2 * batches)]
     feed = DataLoader(
-        dict.fromkeys(items), batch_sampler=order, collate_fn=lambda _: {"failed": list(failed)}
+        dict.fromkeys(items), batch_sampler=order, collate_fn=lambda _: batch_of(failed)
     )
     return StageTrainer(
         Stage(epochs=epochs, batch_size=2, learning_rate=0.5),
@@ -141,7 +146,7 @@ def test_too_many_replaced_clips_stop_the_run(tmp_path):
         return descend(module, batch, epoch, step)
 
     run = trainer(tmp_path, terms, max_failed_share=0.25)
-    run.loader.collate_fn = lambda _: {"failed": next(few)}
+    run.loader.collate_fn = lambda _: batch_of(next(few))
     run.fit()
 
 
@@ -177,7 +182,9 @@ def test_a_signal_ends_the_step_and_the_rest_is_as_if_it_had_not_come(tmp_path, 
     assert {p.name for p in (tmp_path / "parts" / "checkpoints").iterdir()} == {"stage_two.pt"}
 
 
-def test_a_second_signal_is_not_held_back(tmp_path):
+def test_a_second_signal_is_not_held_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(interrupt, "_SAME_WISH_S", -1.0)
+
     def terms(module, batch, epoch, step):
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
@@ -185,6 +192,45 @@ def test_a_second_signal_is_not_held_back(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         trainer(tmp_path, terms).fit()
+
+
+def test_weights_that_are_not_finite_are_never_kept(tmp_path):
+    def terms(module, batch, epoch, step):
+        y = module(torch.tensor(1.0))
+        return {"l_f": Term(1.0, (y - y.detach()).abs().sqrt() + 1)}  # its slope is infinite
+
+    with pytest.raises(SumlError, match="stage_two: the weights are not finite"):
+        trainer(tmp_path, terms, epochs=1, batches=1).fit()
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_score_that_is_no_number_is_never_the_best(tmp_path):
+    scores = iter([float("nan"), 0.2, float("nan"), 0.1])
+    kept = {"validate_every": 1}
+    run = trainer(
+        tmp_path, descend, epochs=4, validate=lambda *_: {"verb": next(scores)}, checkpoints=kept
+    )
+    run.fit()
+    assert torch.load(tmp_path / "checkpoints" / "best.pt", weights_only=True)["score"] == 0.2
+
+
+def test_a_row_of_clips_that_cannot_be_decoded_stops_the_run(tmp_path):
+    run = trainer(tmp_path, descend)
+    run.loader.collate_fn = lambda _: collate([{"failed": [Failure("d/3", "broken")]}])
+    with pytest.raises(SumlError, match=r"many clips in a row .* got d/3: broken"):
+        run.fit()
+
+
+def test_a_signal_passed_on_twice_at_once_is_one_wish(tmp_path):
+    def terms(module, batch, epoch, step):
+        if (epoch, step) == (0, 1):
+            for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+                os.kill(os.getpid(), number)
+        return descend(module, batch, epoch, step)
+
+    with pytest.raises(Interrupted, match="epoch 0, step 2"):
+        trainer(tmp_path, terms).fit()
+    assert (tmp_path / "checkpoints" / "latest.pt").is_file()
 
 
 def test_kept_epochs_and_the_best_one(tmp_path, capsys):

@@ -1,0 +1,114 @@
+"""Projected features of clips: what alignment made comparable across views (Eq. 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import DataLoader
+
+from sumlctl import console
+from sumlctl.errors import SumlError
+from sumlctl.evaluation.trained import Trained
+from sumlctl.evaluation.views import ClipViews, Views, collate
+from sumlctl.learning.batches import Batch, Failure
+from sumlctl.learning.clips import ClipSet
+from sumlctl.learning.training.launch import launch
+from sumlctl.learning.two_view import Branch
+
+
+class Embedded(NamedTuple):
+    """Places of clips in their set, ascending, and their unit vectors float32 [n, d]."""
+
+    places: list[int]
+    vectors: np.ndarray
+
+
+def embed(trained: Trained, viewpoint: str, clip_set: ClipSet, views: Views) -> Embedded:
+    """The projected features of every clip that can be decoded; the others are named.
+
+    Features of several views of a clip are averaged and scaled to unit length again.
+
+    Args:
+        trained: the run.
+        viewpoint: whose branch.
+        clip_set: the clips.
+        views: windows and crops per clip.
+
+    Raises:
+        SumlError: no such branch, no projection, or not one clip can be decoded.
+    """
+    branch = trained.branch(viewpoint)
+    if branch.projection is None:
+        raise SumlError(
+            trained.path,
+            "no projection that views could be compared with",
+            got=f"weights of {trained.pipeline.loss.name}",
+            expected="those of a method that aligns the views",
+            fix="Choose a run of sum-l, typical-cl or triplet, and its checkpoint stage_two.pt.",
+        )
+    pipeline = trained.pipeline
+    fabric = launch(1, pipeline.precision)
+    branch.to(fabric.device)
+    size = pipeline.input
+    loader: DataLoader[Any] = DataLoader(
+        ClipViews(clip_set.clips, views, size.frames, size.stride, size.crop),
+        batch_size=pipeline.evaluation.batch_size,
+        collate_fn=collate,
+        num_workers=min(pipeline.workers, len(clip_set)),
+    )
+    places: list[int] = []
+    vectors: list[Tensor] = []
+    failed: list[Failure] = []
+    label = f"embed {viewpoint}"
+    with (
+        torch.inference_mode(),
+        fabric.autocast(),
+        console.progress(label, len(clip_set), "clips") as bar,
+    ):
+        for batch in loader:
+            failed.extend(batch["failed"])
+            found = batch.get("index", torch.empty(0)).tolist()
+            if found:
+                places.extend(found)
+                vectors.append(_projected(branch, batch, views, size.crop, fabric.device))
+            bar.advance(len(found) + len(batch["failed"]))
+    _name_failed(failed, len(clip_set), viewpoint)
+    return Embedded(places, torch.cat(vectors).numpy())
+
+
+def _projected(
+    branch: Branch, batch: Batch, views: Views, crop: int, device: torch.device
+) -> Tensor:
+    """Unit vectors of a batch's clips [n, d], on the host."""
+    clips = len(batch["index"])
+    each: list[list[Tensor]] = [[] for _ in range(views.spatial)]
+    windows = zip(
+        # As many windows at a time as there are clips: all of them may not fit the device.
+        batch["clips"].split(clips),
+        np.split(batch["sizes"], range(clips, len(batch["sizes"]), clips)),
+        strict=True,
+    )
+    for pixels, sizes in windows:
+        for seen, cut in zip(each, views.crops(pixels.to(device), sizes, crop), strict=True):
+            seen.append(branch(cut).z)
+    z = torch.stack([torch.cat(seen) for seen in each]).sum(dim=0)
+    z = z.view(clips, views.temporal, -1).sum(dim=1)
+    return functional.normalize(z, dim=1).float().cpu()
+
+
+def _name_failed(failed: Sequence[Failure], clips: int, viewpoint: str) -> None:
+    for clip_id, reason in failed:
+        console.warn(f"{clip_id} is left out: {reason}")
+    if len(failed) == clips:
+        raise SumlError(
+            "retrieve",
+            f"not one {viewpoint} clip can be decoded",
+            got=f"{clips:,} failures",
+            expected="readable videos",
+            fix="Run `sumlctl index` again: it finds the videos at fault.",
+        )
