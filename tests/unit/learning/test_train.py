@@ -80,8 +80,8 @@ def test_a_run_does_not_go_on_with_other_settings_or_tables(world, monkeypatch):
         train(world, pipeline(world), "stopped")
     with pytest.raises(SumlError, match=r"settings changed .* got loss\.sigma = 0\.2, was 0\.1;"):
         train(world, pipeline(world, "loss.sigma=0.2"), resume="stopped")
-    with pytest.raises(SumlError, match=r"no such run, got 'stoped'.*stopped"):
-        train(world, pipeline(world), resume="stoped")
+    with pytest.raises(SumlError, match=r"no such run, got 'stoppe'.*stopped"):
+        train(world, pipeline(world), resume="stoppe")
     small_world.write_pairs(world, note="made again")
     with pytest.raises(SumlError, match=r"tables changed .* got manifests/pairs/ego--exo\.parquet"):
         train(world, pipeline(world), resume="stopped")
