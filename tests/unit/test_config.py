@@ -215,7 +215,7 @@ def test_not_toml(load):
         load("seed = ")
 
 
-@pytest.mark.parametrize("name", ["sum-l", "demo"])
+@pytest.mark.parametrize("name", ["sum-l", "slowfast", "charades-ego", "demo"])
 def test_shipped_pipelines_load_and_survive_a_round_trip(name, tmp_path):
     pipeline = config.load(shipped.find("pipelines", name, Path("none")))
     path = tmp_path / "again.toml"
