@@ -23,6 +23,7 @@ from sumlctl.learning.batches import Failure
 from sumlctl.learning.tasks import Task, fpv_tasks
 from sumlctl.learning.training.launch import launch
 from sumlctl.learning.two_view import TwoView
+from sumlctl.learning.weights.load import load_branch
 from sumlctl.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def _predict(workspace: Workspace, folder: Path, pipeline: Pipeline, asked: Requ
     )
     whole = _whole_videos(asked.protocol, data.fpv)
     checkpoint = _checkpoint(folder, asked.checkpoint)
-    weights = checkpoints.read(checkpoint)["tasks"]
+    described = checkpoints.read(checkpoint).get("tasks")
     used = [workspace.table(data.fpv, kind) for kind in ("clips", "videos")]
     inputs = {workspace.relative(p): tables.digest(p) for p in (*used, checkpoint)}
     fabric = launch(1, pipeline.precision)
@@ -200,7 +201,7 @@ def _predict(workspace: Workspace, folder: Path, pipeline: Pipeline, asked: Requ
         return
     clip_set = clips.load(workspace, [data.fpv], "fpv", data.eval_split)
     tasks = fpv_tasks(clip_set.vocabularies)
-    model = _model(checkpoint, pipeline, tasks, weights.get("fpv", []))
+    model = _model(checkpoint, pipeline, tasks, described)
     looked_at = whole_videos.videos(clip_set) if whole else clip_set
     with Parts(folder / "predictions.parts", inputs, settings) as parts:
         done = parts.done
@@ -226,9 +227,17 @@ def _checkpoint(folder: Path, name: str | None) -> Path:
 
 
 def _model(
-    path: Path, pipeline: Pipeline, tasks: list[Task], trained: list[dict[str, Any]]
+    path: Path, pipeline: Pipeline, tasks: list[Task], described: dict[str, Any] | None
 ) -> TwoView:
-    """The FPV encoder and heads; TPV weights stay on disk."""
+    """The FPV encoder and heads; TPV weights stay on disk.
+
+    Converted weights say nothing of their classes: the sizes of their heads have to fit.
+    """
+    model = two_view.build(pipeline, {"fpv": tasks}).to(memory_format=torch.channels_last_3d)
+    if described is None:
+        load_branch(model["fpv"], path)
+        return model
+    trained = described.get("fpv", [])
     if trained != [task.describe() for task in tasks]:
         raise SumlError(
             path,
@@ -237,7 +246,6 @@ def _model(
             expected=_described([task.describe() for task in tasks]),
             fix="Index the dataset as it was for training, or train again.",
         )
-    model = two_view.build(pipeline, {"fpv": tasks}).to(memory_format=torch.channels_last_3d)
     checkpoints.load_weights(model, path).require(path)
     return model
 

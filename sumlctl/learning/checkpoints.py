@@ -15,6 +15,7 @@ from sumlctl import tables
 from sumlctl.errors import SumlError
 
 _FORMAT = "sumlctl.checkpoint/1"
+_MOST_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -98,15 +99,20 @@ def load_weights(module: nn.Module, path: Path) -> Coverage:
     weights = read(path)["model"]
     own = module.state_dict()
     loaded = [name for name in own if name in weights]
-    for name in loaded:
-        if weights[name].shape != own[name].shape:
-            raise SumlError(
-                path,
-                f"weight {name} has another shape",
-                got=[*weights[name].shape],
-                expected=[*own[name].shape],
-                fix="Use the pipeline that the checkpoint was trained with.",
-            )
+    other = [
+        f"{name} {[*weights[name].shape]} instead of {[*own[name].shape]}"
+        for name in loaded
+        if weights[name].shape != own[name].shape
+    ]
+    if other:
+        more = f" and {len(other) - _MOST_NAMED} more" if len(other) > _MOST_NAMED else ""
+        raise SumlError(
+            path,
+            f"{len(other)} weights have another shape",
+            got=", ".join(other[:_MOST_NAMED]) + more,
+            expected="the shapes of the model",
+            fix="Use the pipeline that the checkpoint was trained with.",
+        )
     module.load_state_dict({name: weights[name] for name in loaded}, strict=False)
     missing = tuple(name for name in own if name not in weights)
     return Coverage(tuple(loaded), missing, tuple(name for name in weights if name not in own))

@@ -232,6 +232,22 @@ def test_other_weights_of_the_run(world):
         evaluate(world, "kept", Request(checkpoint="stage_one.pt"))
 
 
+def test_converted_weights_need_only_fit(world, sumlctl):
+    folder = train(world, pipeline(world, "backbone.width=16"))
+    before = evaluate(world).metrics
+    own = folder / "checkpoints" / "stage_two.pt"
+    other = world.root / "converted.pt"
+    assert sumlctl("convert", str(own), str(other), "--backbone", "tiny").code == 0
+    assert "tasks" not in torch.load(other, weights_only=True)
+    assert evaluate(world, request=Request(checkpoint=str(other))).metrics.equals(before)
+    more = {**small_world.VOCABULARY, "verbs": [["dark"], ["bright"], ["new"]]}
+    path = world.table("ego", "clips")
+    table = tables.read(path, "clips")
+    tables.write(table, path, "clips", inputs={}, config={}, extra={"vocabulary": more})
+    with pytest.raises(SumlError, match=r"another shape than the heads, got heads\.verb\.weight"):
+        evaluate(world, request=Request(checkpoint=str(other)))
+
+
 def test_two_runs_are_compared(world, sumlctl):
     train(world, pipeline(world, "stage_two.epochs=30", "loss.name=fpv-only"), "better")
     train(world, pipeline(world, "stage_two.epochs=1", "loss.name=fpv-only"), "worse")
