@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from sumlctl.errors import SumlError
+from sumlctl.errors import SumlError, unknown_name
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,17 @@ class Workspace:
         """Run folders, the most recently trained last."""
         found = (self.root / "runs").glob("*/pipeline.toml")
         return [f.parent for f in sorted(found, key=lambda f: (f.stat().st_mtime_ns, f))]
+
+    def find_run(self, name: str, where: str = "RUN") -> Path:
+        """The folder of a run.
+
+        Raises:
+            SumlError: no such run.
+        """
+        runs = {folder.name: folder for folder in self.runs()}
+        if name not in runs:
+            raise unknown_name(where, "run", name, runs)
+        return runs[name]
 
     def relative(self, path: Path) -> str:
         """`path` as the workspace names it, so that provenance does not depend on the machine."""

@@ -12,7 +12,7 @@ import torch
 
 from sumlctl import components, config, console, tables
 from sumlctl.config import Pipeline
-from sumlctl.errors import SumlError, unknown_name
+from sumlctl.errors import SumlError
 from sumlctl.evaluation import bootstrap, whole_videos
 from sumlctl.evaluation.parts import Parts, made_from
 from sumlctl.evaluation.predict import in_order, name_failed, predicted
@@ -139,11 +139,9 @@ def predictions_of(workspace: Workspace, run: str) -> pl.DataFrame:
 
 
 def _folder(workspace: Workspace, run: str | None) -> Path:
-    runs = {folder.name: folder for folder in workspace.runs()}
     if run is not None:
-        if run not in runs:
-            raise unknown_name("RUN", "run", run, runs)
-        return runs[run]
+        return workspace.find_run(run)
+    runs = workspace.runs()
     if not runs:
         raise SumlError(
             workspace.root / "runs",
@@ -152,9 +150,8 @@ def _folder(workspace: Workspace, run: str | None) -> Path:
             expected="a trained run",
             fix="Make one with `sumlctl train`.",
         )
-    newest = list(runs.values())[-1]
-    console.note(f"run: {workspace.relative(newest)}, the newest of {len(runs)}")
-    return newest
+    console.note(f"run: {workspace.relative(runs[-1])}, the newest of {len(runs)}")
+    return runs[-1]
 
 
 def _default_protocol(dataset: str, predictions: pl.DataFrame) -> str:
@@ -181,7 +178,7 @@ def _predict(workspace: Workspace, folder: Path, pipeline: Pipeline, asked: Requ
         Views.parse(asked.views) if asked.views else Views(seen.temporal_views, seen.spatial_views)
     )
     whole = _whole_videos(asked.protocol, data.fpv)
-    checkpoint = _checkpoint(folder, asked.checkpoint)
+    checkpoint = checkpoints.of_run(folder, asked.checkpoint)
     described = checkpoints.read(checkpoint).get("tasks")
     used = [workspace.table(data.fpv, kind) for kind in ("clips", "videos")]
     inputs = {workspace.relative(p): tables.digest(p) for p in (*used, checkpoint)}
@@ -218,12 +215,6 @@ def _predict(workspace: Workspace, folder: Path, pipeline: Pipeline, asked: Requ
             predictions = whole_videos.to_clips(predictions, clip_set, tasks)
         tables.write(predictions.to_arrow(), path, "predictions", inputs=inputs, config=settings)
         parts.clear()
-
-
-def _checkpoint(folder: Path, name: str | None) -> Path:
-    """A file of the run, or any other where the run has none of that name."""
-    inside = folder / "checkpoints" / (name or "stage_two.pt")
-    return inside if name is None or inside.is_file() else Path(name)
 
 
 def _model(

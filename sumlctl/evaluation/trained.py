@@ -11,7 +11,7 @@ import torch
 
 from sumlctl import config
 from sumlctl.config import Pipeline
-from sumlctl.errors import SumlError, unknown_name
+from sumlctl.errors import SumlError
 from sumlctl.learning import checkpoints, two_view
 from sumlctl.learning.clips import ClipSet
 from sumlctl.learning.tasks import Block, Task, fpv_tasks, tpv_tasks
@@ -84,11 +84,8 @@ def load(workspace: Workspace, run: str, checkpoint: str | None = None) -> Train
     Raises:
         SumlError: no such run, or no checkpoint that fits its pipeline.
     """
-    folders = {folder.name: folder for folder in workspace.runs()}
-    if run not in folders:
-        raise unknown_name("RUN", "run", run, folders)
-    inside = folders[run] / "checkpoints" / (checkpoint or "stage_two.pt")
-    path = inside if checkpoint is None or inside.is_file() else Path(checkpoint)
+    folder = workspace.find_run(run)
+    path = checkpoints.of_run(folder, checkpoint)
     content = checkpoints.read(path)
     weights = content["model"]
     tasks = {
@@ -104,7 +101,7 @@ def load(workspace: Workspace, run: str, checkpoint: str | None = None) -> Train
             expected="a checkpoint that `sumlctl train` wrote",
             fix="Choose a file under runs/<run>/checkpoints.",
         )
-    pipeline = config.load(folders[run] / "pipeline.toml")
+    pipeline = config.load(folder / "pipeline.toml")
     projections = (weights.get(f"{viewpoint}.projection.weight") for viewpoint in tasks)
     dimension = next((len(weight) for weight in projections if weight is not None), None)
     model = two_view.build(pipeline, tasks, dimension).to(memory_format=torch.channels_last_3d)

@@ -9,13 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision.transforms.v2 import functional
 
 from sumlctl.errors import SumlError
 from sumlctl.learning.batches import Failure
 from sumlctl.learning.clips import Clip
 from sumlctl.learning.reading import decode
-from sumlctl.learning.transforms import MEAN, STD, view_boxes
+from sumlctl.learning.transforms import view_boxes, whole
 from sumlctl.sections import Input
 
 _DRAWN = 224  # pixels of the short side that pictures are kept with, at least
@@ -78,7 +77,5 @@ def encoder_inputs(
         groups.setdefault(window.pixels.shape, []).append(place)
     for places in groups.values():
         pixels = torch.from_numpy(np.stack([windows[place].pixels for place in places]))
-        # Frames are scaled as whole numbers, as they are for training and evaluation.
-        images = functional.resize(pixels.permute(0, 1, 4, 2, 3), [short_side], antialias=True)
-        clips = images.permute(0, 2, 1, 3, 4).float().sub_(MEAN * 255).div_(STD * 255)
+        clips = whole(pixels, short_side)
         yield places, clips.contiguous(memory_format=torch.channels_last_3d)

@@ -60,6 +60,12 @@ def save(path: Path, model: nn.Module, record: Mapping[str, Any]) -> None:
         torch.save(content, file)
 
 
+def of_run(folder: Path, name: str | None = None) -> Path:
+    """A checkpoint of a run by its file's name, default `stage_two.pt`; else `name` as a path."""
+    inside = folder / "checkpoints" / (name or "stage_two.pt")
+    return inside if name is None or inside.is_file() else Path(name)
+
+
 def read(path: Path) -> dict[str, Any]:
     """The content of a checkpoint: the record of `save`, and `model`, weights left on disk.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sumlctl import config, console, settings, tables
 from sumlctl.config import Pipeline
-from sumlctl.errors import SumlError, unknown_name
+from sumlctl.errors import SumlError
 from sumlctl.learning.training.runlog import RunLog
 from sumlctl.workspace import Workspace
 
@@ -64,10 +64,7 @@ def stored(workspace: Workspace, run: str) -> Path:
     Raises:
         SumlError: no such run.
     """
-    runs = {folder.name: folder for folder in workspace.runs()}
-    if run not in runs:
-        raise unknown_name("--resume", "run", run, runs)
-    return runs[run] / "pipeline.toml"
+    return workspace.find_run(run, "--resume") / "pipeline.toml"
 
 
 def go_on(workspace: Workspace, pipeline: Pipeline, run: str, inputs: dict[str, str]) -> Path:
