@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 
+from sumlctl.evaluation.protocols import per_class as classes
 from sumlctl.evaluation.protocols.context import Context
+from sumlctl.evaluation.protocols.measures import Measure, mean_ap
 from sumlctl.evaluation.protocols.scored import Scored, read
 
 
@@ -45,6 +49,19 @@ def videos(predictions: pl.DataFrame, context: Context | None, protocol: str) ->
     context = context or Context()
     clips = context.required_clips(f"protocol {protocol}")
     return [_joined(task, clips) for task in read(predictions, context).values()]
+
+
+def means(found: Sequence[Videos]) -> list[Measure]:
+    """The mean average precision of each task over its videos, before it is computed."""
+    return [
+        mean_ap(v.task, v.scores, v.targets, np.arange(len(v.scores)), len(v.scores), v.n_clips)
+        for v in found
+    ]
+
+
+def each_class(found: Sequence[Videos]) -> list[dict[str, Any]]:
+    """Average precision of each class over the videos: task, class, positives and value."""
+    return [row for v in found for row in classes.average_precisions(v.task, v.scores, v.targets)]
 
 
 def _joined(task: Scored, clips: pl.DataFrame) -> Videos:

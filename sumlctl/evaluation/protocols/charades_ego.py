@@ -11,13 +11,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import polars as pl
 
-from sumlctl.evaluation.protocols import per_class as classes
-from sumlctl.evaluation.protocols.charades import videos
+from sumlctl.evaluation.protocols.charades import each_class, means, videos
 from sumlctl.evaluation.protocols.context import Context
-from sumlctl.evaluation.protocols.measures import Measure, mean_ap
+from sumlctl.evaluation.protocols.measures import Measure
 
 _NAME = "charades_ego"
 # A model sees the whole video: nobody tells it where the actions are.
@@ -42,16 +40,9 @@ def score(predictions: pl.DataFrame, context: Context | None = None) -> list[dic
 
 def measures(predictions: pl.DataFrame, context: Context | None = None) -> list[Measure]:
     """The means of `score` before they are computed."""
-    return [
-        mean_ap(v.task, v.scores, v.targets, np.arange(len(v.scores)), len(v.scores), v.n_clips)
-        for v in videos(predictions, context, _NAME)
-    ]
+    return means(videos(predictions, context, _NAME))
 
 
 def per_class(predictions: pl.DataFrame, context: Context | None = None) -> list[dict[str, Any]]:
     """Average precision of each class over the videos: task, class, positives and value."""
-    return [
-        row
-        for v in videos(predictions, context, _NAME)
-        for row in classes.average_precisions(v.task, v.scores, v.targets)
-    ]
+    return each_class(videos(predictions, context, _NAME))

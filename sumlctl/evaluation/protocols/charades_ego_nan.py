@@ -10,15 +10,15 @@ videos, where 154 of 157 classes occur, always. The originals order ties by chan
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from sumlctl.evaluation.protocols import per_class as classes
-from sumlctl.evaluation.protocols.charades import Videos, videos
+from sumlctl.evaluation.protocols.charades import Videos, each_class, means, videos
 from sumlctl.evaluation.protocols.context import Context
-from sumlctl.evaluation.protocols.measures import Measure, mean_ap
+from sumlctl.evaluation.protocols.measures import Measure
 
 _NAME = "charades_ego_nan"
 # A model sees the whole video: nobody tells it where the actions are.
@@ -43,21 +43,18 @@ def score(predictions: pl.DataFrame, context: Context | None = None) -> list[dic
 
 def measures(predictions: pl.DataFrame, context: Context | None = None) -> list[Measure]:
     """The means of `score` before they are computed."""
-    return [
-        mean_ap(v.task, _last(v), v.targets, np.arange(len(v.scores)), len(v.scores), v.n_clips)
-        for v in videos(predictions, context, _NAME)
-    ]
+    return means(_unlabelled_last(predictions, context))
 
 
 def per_class(predictions: pl.DataFrame, context: Context | None = None) -> list[dict[str, Any]]:
     """Average precision of each class over the videos: task, class, positives and value."""
-    return [
-        row
-        for v in videos(predictions, context, _NAME)
-        for row in classes.average_precisions(v.task, _last(v), v.targets)
-    ]
+    return each_class(_unlabelled_last(predictions, context))
 
 
-def _last(found: Videos) -> np.ndarray:
+def _unlabelled_last(predictions: pl.DataFrame, context: Context | None) -> list[Videos]:
+    return [_ranked(found) for found in videos(predictions, context, _NAME)]
+
+
+def _ranked(found: Videos) -> Videos:
     labelled = (found.targets > 0).any(axis=1, keepdims=True)
-    return np.where(labelled, found.scores, -np.inf)
+    return replace(found, scores=np.where(labelled, found.scores, -np.inf))
