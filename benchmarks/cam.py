@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.common import report, seconds
-from sumlctl.evaluation.class_maps import PREDICTED, ClassMaps, class_maps, resampled
+from sumlctl.evaluation.cam.class_maps import PREDICTED, ClassMaps, class_maps, resampled
 from sumlctl.learning import backbones
 from sumlctl.learning.tasks import Block, Task
 from sumlctl.learning.two_view import Branch

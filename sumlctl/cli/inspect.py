@@ -15,7 +15,7 @@ from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption
 if TYPE_CHECKING:
     import numpy as np
 
-    from sumlctl.evaluation.retrieval import Answer
+    from sumlctl.evaluation.retrieval.search import Answer
 
 CheckpointOption = Annotated[
     str | None, typer.Option(help="File under the run's checkpoints; default stage_two.pt.")
@@ -51,7 +51,7 @@ def cam(
     json: JsonOption = False,
 ) -> None:
     """Draw class activation maps over whole frames (Fig. 4): a strip and an animation per clip."""
-    from sumlctl.evaluation import cam as maps
+    from sumlctl.evaluation.cam import examples as maps
     from sumlctl.report import heatmaps
 
     folder = out or workspace.run(run) / "figures" / "cam"
@@ -129,10 +129,10 @@ def retrieve(
     json: JsonOption = False,
 ) -> None:
     """Search across views, or by text, and say how well that works."""
-    from sumlctl.evaluation import retrieval
+    from sumlctl.evaluation.retrieval import search
     from sumlctl.report.contact_sheet import contact_sheet
 
-    question = retrieval.Question(
+    question = search.Question(
         query=query or ("text" if text else "fpv"),
         base=base,
         split=split,
@@ -148,7 +148,7 @@ def retrieve(
     def encode(made_by: Mapping[str, Any], texts: Sequence[str]) -> np.ndarray:
         return _encoded(made_by, texts, encoder)
 
-    answer = retrieval.retrieve(workspace, run, question, encode, checkpoint)
+    answer = search.retrieve(workspace, run, question, encode, checkpoint)
     if sheet:
         contact_sheet(answer, sheet, count)
     if json:

@@ -14,6 +14,7 @@ from sumlctl import console, tables
 from sumlctl.errors import SumlError
 from sumlctl.learning import clips
 from sumlctl.learning.clips import ClipSet
+from sumlctl.narrated import Narrated
 from sumlctl.sections import Data
 from sumlctl.workspace import Workspace
 
@@ -130,17 +131,14 @@ def _paired(workspace: Workspace, data: Data, fpv: ClipSet) -> PairSet:
     decodable = pairs.drop_nulls(["fpv_row", "tpv_row"])
     _say_left_out(path, len(fpv), pairs.height, decodable.height)
     encoder = _encoder(table, path)
-    first = _vectors(workspace, data.fpv, encoder)
-    pool: dict[str, np.ndarray] = {}
-    for dataset in data.tpv:
-        pool |= _vectors(workspace, dataset, encoder)
+    narrated = _narrated(workspace, [data.fpv, *data.tpv], encoder)
     return PairSet(
         fpv,
         tpv,
         decodable["fpv_row"].to_numpy().astype(np.int64),
         decodable["tpv_row"].to_numpy().astype(np.int64),
-        _gather(decodable["fpv_narration"], first, path),
-        _gather(decodable["tpv_narration"], pool, path),
+        narrated.of(decodable["fpv_narration"].to_list()),
+        narrated.of(decodable["tpv_narration"].to_list()),
         decodable["similarity"].to_numpy(),
         _digests(workspace, [data.fpv, *data.tpv], encoder["name"], path),
     )
@@ -213,32 +211,18 @@ def _encoder(table: Any, path: Path) -> Mapping[str, Any]:
     return encoder
 
 
-def _vectors(
-    workspace: Workspace, dataset: str, encoder: Mapping[str, Any]
-) -> dict[str, np.ndarray]:
-    """Narration -> vector, after checking that the pairs' encoder made it."""
-    path = workspace.narrations(dataset, encoder["name"])
-    table = tables.read(path, "narrations")
-    found = (tables.metadata(table, "encoder") or {}).get("weights_sha256")
+def _narrated(
+    workspace: Workspace, datasets: Sequence[str], encoder: Mapping[str, Any]
+) -> Narrated:
+    """Vectors of narrations, after checking that the pairs' encoder made them."""
+    narrated = Narrated(workspace, datasets, encoder["name"])
+    found = narrated.encoder.get("weights_sha256")
     if found != encoder["weights_sha256"]:
         raise SumlError(
-            path,
+            narrated.sources[0],
             "narrations of other encoder weights than the pairs'",
             got=f"sha256 {found}",
             expected=f"sha256 {encoder['weights_sha256']}",
             fix="Run `sumlctl embed` and `sumlctl mine-pairs` again with one encoder.",
         )
-    return dict(zip(table.column("text").to_pylist(), tables.vectors(table), strict=True))
-
-
-def _gather(texts: pl.Series, vectors: Mapping[str, np.ndarray], path: Path) -> np.ndarray:
-    try:
-        return np.stack([vectors[text] for text in texts])
-    except KeyError as error:
-        raise SumlError(
-            path,
-            "a pair's narration has no vector",
-            got=repr(error.args[0]),
-            expected="a narration of the indexed clips",
-            fix="Run `sumlctl embed` and `sumlctl mine-pairs` again.",
-        ) from error
+    return narrated

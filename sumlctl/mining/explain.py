@@ -9,7 +9,7 @@ import polars as pl
 
 from sumlctl import tables
 from sumlctl.errors import SumlError, unknown_name
-from sumlctl.mining.pool import Narrations, Side
+from sumlctl.mining.pool import Side, narrated
 from sumlctl.mining.search import nearest
 from sumlctl.workspace import Workspace
 
@@ -37,7 +37,7 @@ def show(path: Path, clip_id: str, workspace: Workspace) -> dict[str, Any]:
         ids = first.clips.get_column("clip_id").to_list()
         raise unknown_name(path.name, "clip", clip_id, ids)
     pool = Side.load(workspace, config["tpv"], "tpv", config["split"])
-    vectors = Narrations(workspace, [config["fpv"], *config["tpv"]], encoder)
+    vectors = narrated(workspace, [config["fpv"], *config["tpv"]], encoder)
     narration = clip.item(0, "narration")
     k = min(_NEXT_BEST + 1, len(pool.texts))
     similarity, rows = nearest(vectors.of([narration]), vectors.of(pool.texts), k)

@@ -14,7 +14,7 @@ from sumlctl import tables
 from sumlctl.console import note
 from sumlctl.errors import SumlError
 from sumlctl.mining import labels
-from sumlctl.mining.pool import Narrations, Side
+from sumlctl.mining.pool import Side, narrated
 from sumlctl.mining.search import Certified, certified
 from sumlctl.workspace import Workspace
 
@@ -94,7 +94,7 @@ def mine(
         SumlError: a table is missing, or the tables do not fit each other.
     """
     _check(settings, tpv)
-    vectors = Narrations(workspace, [fpv, *tpv], encoder)
+    vectors = narrated(workspace, [fpv, *tpv], encoder)
     first = Side.load(workspace, [fpv], "fpv", settings.split)
     pool = Side.load(workspace, tpv, "tpv", settings.split)
     queries, base, search = vectors.of(first.texts), vectors.of(pool.texts), None

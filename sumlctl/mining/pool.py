@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import polars as pl
 
 from sumlctl import tables
 from sumlctl.errors import SumlError, unknown_name
+from sumlctl.narrated import Narrated
 from sumlctl.workspace import Workspace
 
 
@@ -114,8 +113,8 @@ def _words(clips: pl.DataFrame, kind: str, vocabulary: dict[str, list[list[str]]
     return words.get_column("words")
 
 
-class Narrations:
-    """The vectors of several datasets' narrations, all made by the same encoder.
+def narrated(workspace: Workspace, datasets: Sequence[str], encoder: str | None) -> Narrated:
+    """Vectors of the datasets' narrations.
 
     Args:
         workspace: where the narrations tables are.
@@ -125,49 +124,7 @@ class Narrations:
     Raises:
         SumlError: no encoder in common, several, or tables made by different weights.
     """
-
-    def __init__(self, workspace: Workspace, datasets: Sequence[str], encoder: str | None) -> None:
-        name = encoder or _only_common(workspace, datasets)
-        self.sources = [workspace.narrations(dataset, name) for dataset in datasets]
-        self.encoder: dict[str, Any] = {}
-        parts = []
-        self._row: dict[str, int] = {}
-        for source in self.sources:
-            table = tables.read(source, "narrations")
-            self._same_encoder(source, tables.metadata(table, "encoder"))
-            texts = table.column("text").to_pylist()
-            new = [i for i, text in enumerate(texts) if text not in self._row]
-            self._row |= {texts[i]: len(self._row) + n for n, i in enumerate(new)}
-            parts.append(tables.vectors(table)[new])
-        self._vectors = np.concatenate(parts)
-
-    def _same_encoder(self, source: Path, made_by: dict[str, Any]) -> None:
-        self.encoder = self.encoder or made_by
-        if made_by != self.encoder:
-            raise SumlError(
-                source,
-                "narrations were embedded by another encoder",
-                got=f"{made_by['name']} {made_by['weights_sha256'][:12]}",
-                expected=f"{self.encoder['name']} {self.encoder['weights_sha256'][:12]}",
-                fix="Run `sumlctl embed` for all the datasets with one --encoder.",
-            )
-
-    def of(self, texts: Sequence[str]) -> np.ndarray:
-        """Unit vectors [n, d] of narrations.
-
-        Raises:
-            SumlError: one has none, because the clips were indexed anew since.
-        """
-        missing = [text for text in texts if text not in self._row]
-        if missing:
-            raise SumlError(
-                self.sources[0].parent.parent,
-                f"{len(missing):,} narrations have no vector",
-                got=repr(missing[0]),
-                expected="a vector for every narration of the clips tables",
-                fix="Run `sumlctl embed` again.",
-            )
-        return self._vectors[[self._row[text] for text in texts]]
+    return Narrated(workspace, datasets, encoder or _only_common(workspace, datasets))
 
 
 def _only_common(workspace: Workspace, datasets: Sequence[str]) -> str:

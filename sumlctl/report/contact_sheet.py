@@ -25,7 +25,7 @@ from sumlctl.report.pieces import (
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from sumlctl.evaluation.retrieval import Answer
+    from sumlctl.evaluation.retrieval.search import Answer
     from sumlctl.learning.clips import Clip
 
 QUERIES, RESULTS = 8, 5

@@ -14,8 +14,8 @@ from sumlctl.report.pieces import FAINT, PAPER, beside, fitted, font, framed, st
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from sumlctl.evaluation.cam import Example
-    from sumlctl.evaluation.panels import Panel
+    from sumlctl.evaluation.cam.examples import Example
+    from sumlctl.evaluation.cam.panels import Panel
 
 FRAMES = 8  # of a strip, at most
 _ROW, _CELL = 112, 168  # heights of a frame in a strip and in an animation, pixels

@@ -10,10 +10,10 @@ from torch import nn
 
 from sumlctl import tables
 from sumlctl.errors import SumlError
-from sumlctl.evaluation import partners
-from sumlctl.evaluation.cam import cam
-from sumlctl.evaluation.class_maps import PREDICTED, class_maps, resampled
-from sumlctl.evaluation.whole_frames import WholeFrames, Window, encoder_inputs
+from sumlctl.evaluation.cam import partners
+from sumlctl.evaluation.cam.class_maps import PREDICTED, class_maps, resampled
+from sumlctl.evaluation.cam.examples import cam
+from sumlctl.evaluation.cam.whole_frames import WholeFrames, Window, encoder_inputs
 from sumlctl.learning import backbones
 from sumlctl.learning.backbones.backbone import Backbone
 from sumlctl.learning.batches import Failure

@@ -11,9 +11,9 @@ import pytest
 from sklearn.metrics import average_precision_score, ndcg_score
 
 from sumlctl.errors import SumlError
-from sumlctl.evaluation.ranking import Ranking, Tally
-from sumlctl.evaluation.relevance import Labels, Relevance
-from sumlctl.evaluation.retrieval import Answer, Question, retrieve
+from sumlctl.evaluation.retrieval.ranking import Ranking, Tally
+from sumlctl.evaluation.retrieval.relevance import Labels, Relevance
+from sumlctl.evaluation.retrieval.search import Answer, Question, retrieve
 from tests.unit.evaluation import trained_world
 from tests.unit.learning import small_world
 

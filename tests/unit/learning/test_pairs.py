@@ -83,13 +83,14 @@ def test_pairs_of_another_encoder(tables):
 
 def test_narrations_of_other_weights(tables):
     write_vectors(tables, "exo", VECTORS, weights_sha256="1")
-    with pytest.raises(SumlError, match="got sha256 1; expected sha256 0"):
+    with pytest.raises(SumlError, match="embedded by another encoder, got test 1; expected test 0"):
         pairs.load(tables, DATA)
 
 
 def test_narration_without_a_vector(tables):
-    write_vectors(tables, "ego", {"colour 0": [1.0, 0, 0, 0, 0, 0, 0, 0]})
-    with pytest.raises(SumlError, match="narration has no vector, got 'colour 1'"):
+    for dataset in ("ego", "exo"):
+        write_vectors(tables, dataset, {"colour 0": [1.0, 0, 0, 0, 0, 0, 0, 0]})
+    with pytest.raises(SumlError, match="narrations have no vector, got 'colour 1'"):
         pairs.load(tables, DATA)
 
 

@@ -11,11 +11,11 @@ import torch
 from matplotlib import colormaps
 from PIL import Image
 
-from sumlctl.evaluation.cam import Example
-from sumlctl.evaluation.panels import Panel
-from sumlctl.evaluation.retrieval import Answer
-from sumlctl.evaluation.sides import COLUMNS, Side
-from sumlctl.evaluation.whole_frames import Window
+from sumlctl.evaluation.cam.examples import Example
+from sumlctl.evaluation.cam.panels import Panel
+from sumlctl.evaluation.cam.whole_frames import Window
+from sumlctl.evaluation.retrieval.search import Answer
+from sumlctl.evaluation.retrieval.sides import COLUMNS, Side
 from sumlctl.learning.clips import Clip
 from sumlctl.report import heatmaps, pieces
 from sumlctl.report.contact_sheet import contact_sheet

@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 
 from sumlctl import tables
-from sumlctl.evaluation.narrated import Narrated
 from sumlctl.learning import clips
 from sumlctl.learning.clips import ClipSet
+from sumlctl.narrated import Narrated
 from sumlctl.sections import Data
 from sumlctl.workspace import Workspace
 

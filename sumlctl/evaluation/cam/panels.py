@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from sumlctl.evaluation.class_maps import PREDICTED, ClassMaps, class_maps, resampled
+from sumlctl.evaluation.cam.class_maps import PREDICTED, ClassMaps, class_maps, resampled
+from sumlctl.evaluation.cam.whole_frames import WholeFrames, Window, encoder_inputs
 from sumlctl.evaluation.trained import Trained
-from sumlctl.evaluation.whole_frames import WholeFrames, Window, encoder_inputs
 from sumlctl.learning.batches import Failure
 from sumlctl.learning.clips import Clip
 from sumlctl.learning.tasks import Task

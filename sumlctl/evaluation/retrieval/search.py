@@ -10,14 +10,15 @@ import numpy as np
 
 from sumlctl import components, console
 from sumlctl.errors import SumlError, unknown_name
-from sumlctl.evaluation import sides, trained
-from sumlctl.evaluation.narrated import Narrated
-from sumlctl.evaluation.ranking import Ranking, Tally
-from sumlctl.evaluation.relevance import KINDS, Relevance
-from sumlctl.evaluation.sides import Encode, Side
+from sumlctl.evaluation import trained
+from sumlctl.evaluation.retrieval import sides
+from sumlctl.evaluation.retrieval.ranking import Ranking, Tally
+from sumlctl.evaluation.retrieval.relevance import KINDS, Relevance
+from sumlctl.evaluation.retrieval.sides import Encode, Side
 from sumlctl.evaluation.trained import Trained
 from sumlctl.evaluation.views import Views
 from sumlctl.mining.search import nearest
+from sumlctl.narrated import Narrated
 from sumlctl.workspace import Workspace
 
 QUERIES, BASES = ("fpv", "tpv", "text"), ("fpv", "tpv")

@@ -10,8 +10,9 @@ import polars as pl
 
 from sumlctl import console, tables
 from sumlctl.errors import SumlError, unknown_name
-from sumlctl.evaluation import partners, trained
-from sumlctl.evaluation.panels import Panel, Source
+from sumlctl.evaluation import trained
+from sumlctl.evaluation.cam import partners
+from sumlctl.evaluation.cam.panels import Panel, Source
 from sumlctl.evaluation.trained import Trained
 from sumlctl.learning import clips
 from sumlctl.learning.batches import Failure

@@ -11,13 +11,13 @@ import polars as pl
 
 from sumlctl import console, tables
 from sumlctl.errors import SumlError
-from sumlctl.evaluation.embeddings import embed
-from sumlctl.evaluation.narrated import Narrated
+from sumlctl.evaluation.retrieval.embeddings import embed
 from sumlctl.evaluation.trained import Trained
 from sumlctl.evaluation.views import Views
 from sumlctl.learning import clips
 from sumlctl.learning.clips import Clip
 from sumlctl.learning.tasks import Vocabularies
+from sumlctl.narrated import Narrated
 from sumlctl.workspace import Workspace
 
 COLUMNS = ("clip_id", "dataset", "narration", "verbs", "nouns", "actions")

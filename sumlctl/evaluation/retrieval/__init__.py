@@ -1,0 +1,1 @@
+"""Search across views and by text, with what a run has learned."""
