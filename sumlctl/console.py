@@ -68,8 +68,9 @@ def show_json(result: Any) -> None:
 def show_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """A table of results; columns that hold numbers are aligned right."""
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     for i, name in enumerate(header):
         numeric = any(isinstance(r[i], int | float) for r in rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
@@ -78,6 +79,8 @@ def show_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]])
     console = stdout()
     if not console.is_terminal:
         console.width = 200
+    # Not the table's own title, which would be folded to the width of the columns.
+    console.print(Text(title, style="bold"))
     console.print(table, soft_wrap=False)
 
 

@@ -21,8 +21,19 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     run: Annotated[str | None, typer.Argument(metavar="RUN")] = None,
     checkpoint: Annotated[
-        str | None, typer.Option(help="File under the run's checkpoints; default stage_two.pt.")
+        str | None,
+        typer.Option(help="File under the run's checkpoints; with --fpv, weights from elsewhere."),
     ] = None,
+    fpv: Annotated[
+        str | None, typer.Option(help="Dataset to score weights from elsewhere on; makes a run.")
+    ] = None,
+    tpv: Annotated[
+        list[str] | None, typer.Option(help="Dataset of their third-person head, if it is wanted.")
+    ] = None,
+    pipeline: Annotated[
+        str | None, typer.Option(help="Input and views for weights from elsewhere.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Default: the run's evaluation split.")] = None,
     protocol: Annotated[
         str | None,
         typer.Option(help="ek55, ek100, charades-ego, charades-ego-nan, top-k or multi-label."),
@@ -60,8 +71,10 @@ def evaluate(
     from sumlctl.evaluation import evaluate as evaluation
 
     levels = _levels(sls)
+    if fpv or tpv or pipeline:
+        run, checkpoint = _adopted(workspace, run, checkpoint, fpv, tpv or [], pipeline), None
     request = evaluation.Request(
-        protocol, views, checkpoint, annotations, ci, allow_missing, scores_only
+        protocol, views, checkpoint, split, annotations, ci, allow_missing, scores_only
     )
     found = evaluation.evaluate(workspace, run, request)
     metrics = found.metrics.to_pylist()
@@ -86,6 +99,25 @@ def evaluate(
         f"{found.run}, protocol {found.protocol}", [h.replace("n_", "") for h in _SHOWN], rows
     )
     _show_more(result, against)
+
+
+def _adopted(
+    workspace: Workspace,
+    run: str | None,
+    checkpoint: str | None,
+    fpv: str | None,
+    tpv: list[str],
+    pipeline: str | None,
+) -> str:
+    """The run that is made of weights from elsewhere."""
+    from sumlctl.learning.adopt import adopt
+
+    if run is not None or checkpoint is None or fpv is None:
+        raise typer.BadParameter(
+            "weights from elsewhere are scored with --checkpoint FILE and --fpv, without RUN",
+            param_hint="--fpv, --tpv, --pipeline",
+        )
+    return adopt(workspace, Path(checkpoint), fpv, tpv, pipeline)
 
 
 def _levels(text: str) -> tuple[int, int, int]:

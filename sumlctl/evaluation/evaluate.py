@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
-import torch
 
 from sumlctl import components, config, console, tables
 from sumlctl.config import Pipeline
 from sumlctl.errors import SumlError
-from sumlctl.evaluation import bootstrap, whole_videos
+from sumlctl.evaluation import bootstrap, trained, whole_videos
 from sumlctl.evaluation.parts import Parts, made_from
 from sumlctl.evaluation.predict import in_order, name_failed, predicted
 from sumlctl.evaluation.protocols.context import Context
+from sumlctl.evaluation.trained import Trained
 from sumlctl.evaluation.views import Views
-from sumlctl.learning import checkpoints, clips, two_view
+from sumlctl.learning import checkpoints, clips
 from sumlctl.learning.batches import Failure
+from sumlctl.learning.clips import ClipSet
 from sumlctl.learning.tasks import Task, fpv_tasks
 from sumlctl.learning.training.launch import launch
-from sumlctl.learning.two_view import TwoView
-from sumlctl.learning.weights.load import load_branch
 from sumlctl.workspace import Workspace
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from lightning_fabric import Fabric
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Request:
         protocol: its name; default that of the dataset, else `top-k` or `multi-label`.
         views: temporal times spatial views such as `10x3`; default those of the run's pipeline.
         checkpoint: a file under the run's checkpoints, or a path; default `stage_two.pt`.
+        split: of the clips; default the evaluation split of the run's pipeline.
         annotations: the dataset's folder of annotation files, where some protocols find lists.
         ci: whether to add 95 % confidence intervals.
         allow_missing: whether clips of the split may lack a prediction.
@@ -47,6 +48,7 @@ class Request:
     protocol: str | None = None
     views: str | None = None
     checkpoint: str | None = None
+    split: str | None = None
     annotations: Path | None = None
     ci: bool = False
     allow_missing: bool = False
@@ -96,6 +98,8 @@ def evaluate(
     asked = request or Request()
     folder = _folder(workspace, run)
     pipeline = config.load(folder / "pipeline.toml")
+    if asked.split:
+        pipeline = replace(pipeline, data=replace(pipeline.data, eval_split=asked.split))
     path = folder / "predictions.parquet"
     data = pipeline.data
     if not asked.scores_only:
@@ -179,71 +183,61 @@ def _predict(workspace: Workspace, folder: Path, pipeline: Pipeline, asked: Requ
     )
     whole = _whole_videos(asked.protocol, data.fpv)
     checkpoint = checkpoints.of_run(folder, asked.checkpoint)
-    described = checkpoints.read(checkpoint).get("tasks")
-    used = [workspace.table(data.fpv, kind) for kind in ("clips", "videos")]
-    inputs = {workspace.relative(p): tables.digest(p) for p in (*used, checkpoint)}
+    checkpoints.read(checkpoint)
+    used = [*(workspace.table(data.fpv, kind) for kind in ("clips", "videos")), checkpoint]
+    inputs = {workspace.relative(p): tables.digest(p) for p in used}
     fabric = launch(1, pipeline.precision)
-    settings = {
-        "views": f"{views.temporal}x{views.spatial}",
-        "of": "videos" if whole else "clips",
-        "split": data.eval_split,
-        "frames": pipeline.input.frames,
-        "stride": pipeline.input.stride,
-        "crop": pipeline.input.crop,
-        "precision": str(fabric.strategy.precision.precision),
-    }
+    settings = _settings(pipeline, views, whole, str(fabric.strategy.precision.precision))
     path = folder / "predictions.parquet"
     if path.is_file() and made_from(tables.read(path, "predictions")) == (inputs, settings):
         console.note(f"{workspace.relative(path)} is up to date")
         return
     clip_set = clips.load(workspace, [data.fpv], "fpv", data.eval_split)
-    tasks = fpv_tasks(clip_set.vocabularies)
-    model = _model(checkpoint, pipeline, tasks, described)
-    looked_at = whole_videos.videos(clip_set) if whole else clip_set
+    main = trained.load(workspace, folder.name, asked.checkpoint, ["fpv"])
+    main.check_classes("fpv", clip_set)
+    fabric.to_device(main.model)
     with Parts(folder / "predictions.parts", inputs, settings) as parts:
-        done = parts.done
-        own = [i for i, clip in enumerate(looked_at.clips) if clip.clip_id not in done]
-        if done:
-            console.note(f"eval: goes on after {len(done):,} of {len(looked_at):,}")
-        failed: list[Failure] = []
-        fabric.to_device(model)
-        for rows in predicted(model, fabric, looked_at, own, tasks, pipeline, views, failed):
-            parts.add(rows)
-        name_failed(failed, len(looked_at))
-        predictions = in_order(parts.all(), looked_at, tasks)
-        if whole:
-            predictions = whole_videos.to_clips(predictions, clip_set, tasks)
+        predictions = _predicted(main, fabric, clip_set, pipeline, views, whole, parts)
         tables.write(predictions.to_arrow(), path, "predictions", inputs=inputs, config=settings)
         parts.clear()
 
 
-def _model(
-    path: Path, pipeline: Pipeline, tasks: list[Task], described: dict[str, Any] | None
-) -> TwoView:
-    """The FPV encoder and heads; TPV weights stay on disk.
-
-    Converted weights say nothing of their classes: the sizes of their heads have to fit.
-    """
-    model = two_view.build(pipeline, {"fpv": tasks}).to(memory_format=torch.channels_last_3d)
-    if described is None:
-        load_branch(model["fpv"], path)
-        return model
-    trained = described.get("fpv", [])
-    if trained != [task.describe() for task in tasks]:
-        raise SumlError(
-            path,
-            "trained for other classes than the clips table has",
-            got=_described(trained) or "no first-person heads",
-            expected=_described([task.describe() for task in tasks]),
-            fix="Index the dataset as it was for training, or train again.",
-        )
-    checkpoints.load_weights(model, path).require(path)
-    return model
+def _settings(pipeline: Pipeline, views: Views, whole: bool, precision: str) -> dict[str, Any]:
+    """What predictions depend on beside weights and tables."""
+    size = pipeline.input
+    return {
+        "views": f"{views.temporal}x{views.spatial}",
+        "of": "videos" if whole else "clips",
+        "split": pipeline.data.eval_split,
+        "frames": size.frames,
+        "stride": size.stride,
+        "crop": size.crop,
+        "precision": precision,
+    }
 
 
-def _described(tasks: list[dict[str, Any]]) -> str:
-    sizes = {task["name"]: sum(len(b["classes"]) for b in task["blocks"]) for task in tasks}
-    return ", ".join(f"{size} {name} classes" for name, size in sizes.items())
+def _predicted(
+    main: Trained,
+    fabric: Fabric,
+    clip_set: ClipSet,
+    pipeline: Pipeline,
+    views: Views,
+    whole: bool,
+    parts: Parts,
+) -> pl.DataFrame:
+    """Predictions of all clips, those that are in the parts already included."""
+    tasks = main.tasks["fpv"]
+    looked_at = whole_videos.videos(clip_set) if whole else clip_set
+    done = parts.done
+    own = [i for i, clip in enumerate(looked_at.clips) if clip.clip_id not in done]
+    if done:
+        console.note(f"eval: goes on after {len(done):,} of {len(looked_at):,}")
+    failed: list[Failure] = []
+    for rows in predicted(main.model, fabric, looked_at, own, tasks, pipeline, views, failed):
+        parts.add(rows)
+    name_failed(failed, len(looked_at))
+    predictions = in_order(parts.all(), looked_at, tasks)
+    return whole_videos.to_clips(predictions, clip_set, tasks) if whole else predictions
 
 
 def _metrics_table(rows: list[dict[str, Any]]) -> pa.Table:

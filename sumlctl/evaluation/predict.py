@@ -185,17 +185,17 @@ def _scores(
     return merged
 
 
-def name_failed(failed: Sequence[Failure], clips: int) -> None:
+def name_failed(failed: Sequence[Failure], clips: int, where: str = "eval") -> None:
     """Tells what could not be decoded.
 
     Raises:
         SumlError: that is every one of the clips.
     """
     for clip_id, reason in failed:
-        console.warn(f"{clip_id} is not predicted: {reason}")
+        console.warn(f"{clip_id} is left out: {reason}")
     if len(failed) == clips:
         raise SumlError(
-            "eval",
+            where,
             "not one clip can be decoded",
             got=f"{clips:,} failures",
             expected="readable videos",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,13 +73,19 @@ class Trained:
             )
 
 
-def load(workspace: Workspace, run: str, checkpoint: str | None = None) -> Trained:
+def load(
+    workspace: Workspace,
+    run: str,
+    checkpoint: str | None = None,
+    views: Collection[str] = ("fpv", "tpv"),
+) -> Trained:
     """Reads a run's settings and weights.
 
     Args:
         workspace: where the run is.
         run: its name.
         checkpoint: a file under the run's checkpoints, or a path; default `stage_two.pt`.
+        views: whose branches; the weights of others stay on disk.
 
     Raises:
         SumlError: no such run, or no checkpoint that fits its pipeline.
@@ -91,15 +97,15 @@ def load(workspace: Workspace, run: str, checkpoint: str | None = None) -> Train
     tasks = {
         viewpoint: [_task(described) for described in listed]
         for viewpoint, listed in content.get("tasks", {}).items()
-        if any(name.startswith(f"{viewpoint}.") for name in weights)
+        if viewpoint in views and any(name.startswith(f"{viewpoint}.") for name in weights)
     }
     if not tasks:
         raise SumlError(
             path,
-            "no heads that are known",
-            got="weights without a record of their classes",
+            f"no {' or '.join(_NAMES[view] for view in views)} branch with known classes",
+            got=f"a record of {' and '.join(content.get('tasks', {})) or 'none'}",
             expected="a checkpoint that `sumlctl train` wrote",
-            fix="Choose a file under runs/<run>/checkpoints.",
+            fix="For weights from elsewhere: `sumlctl eval --checkpoint FILE --fpv DATASET`.",
         )
     pipeline = config.load(folder / "pipeline.toml")
     projections = (weights.get(f"{viewpoint}.projection.weight") for viewpoint in tasks)

@@ -129,7 +129,7 @@ def _of_split(rows: pl.DataFrame, split: str, viewpoint: str, path: Path) -> pl.
             f"no {viewpoint} clips of split {split}",
             got=f"splits {splits}",
             expected=split,
-            fix="Choose another with --set data.train_split=... or data.eval_split=...",
+            fix="Choose one of them: --split, or for training --set data.train_split=NAME.",
         )
     return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from sumlctl import console
 from sumlctl.errors import SumlError
+from sumlctl.evaluation.predict import name_failed
 from sumlctl.evaluation.trained import Trained
 from sumlctl.evaluation.views import ClipViews, Views, collate
 from sumlctl.learning.batches import Batch, Failure
@@ -77,7 +77,7 @@ def embed(trained: Trained, viewpoint: str, clip_set: ClipSet, views: Views) -> 
                 places.extend(found)
                 vectors.append(_projected(branch, batch, views, size.crop, fabric.device))
             bar.advance(len(found) + len(batch["failed"]))
-    _name_failed(failed, len(clip_set), viewpoint)
+    name_failed(failed, len(clip_set), f"retrieve {viewpoint}")
     return Embedded(places, torch.cat(vectors).numpy())
 
 
@@ -99,16 +99,3 @@ def _projected(
     z = torch.stack([torch.cat(seen) for seen in each]).sum(dim=0)
     z = z.view(clips, views.temporal, -1).sum(dim=1)
     return functional.normalize(z, dim=1).float().cpu()
-
-
-def _name_failed(failed: Sequence[Failure], clips: int, viewpoint: str) -> None:
-    for clip_id, reason in failed:
-        console.warn(f"{clip_id} is left out: {reason}")
-    if len(failed) == clips:
-        raise SumlError(
-            "retrieve",
-            f"not one {viewpoint} clip can be decoded",
-            got=f"{clips:,} failures",
-            expected="readable videos",
-            fix="Run `sumlctl index` again: it finds the videos at fault.",
-        )

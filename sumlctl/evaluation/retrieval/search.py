@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from sumlctl import components, console
+from sumlctl import components, console, tables
 from sumlctl.errors import SumlError, unknown_name
 from sumlctl.evaluation import trained
 from sumlctl.evaluation.retrieval import sides
@@ -111,6 +111,8 @@ def retrieve(
 ) -> Answer:
     """Searches with the projected features of a run (Eq. 5) and with narration vectors.
 
+    The measures also go into the run's folder, as a metrics table.
+
     Args:
         workspace: where the run and the tables are.
         run: its name.
@@ -141,7 +143,28 @@ def retrieve(
         )
     _check_dimensions(main, queries, base)
     relevance = _relevance(question, queries, base, narrated)
-    return _answer(question, queries, base, relevance, views.count)
+    answer = _answer(question, queries, base, relevance, views.count)
+    if answer.metrics:
+        _write(workspace, main, question, answer)
+    return answer
+
+
+def _write(workspace: Workspace, main: Trained, question: Question, answer: Answer) -> None:
+    """Puts the measures into the run's `retrieval.<query>-<base>.parquet`, those of chance too."""
+    import pyarrow as pa
+
+    rows = [
+        row | {"metric": row["metric"] + suffix, "value": row[column]}
+        for row in answer.metrics
+        for column, suffix in (("value", ""), ("chance", "_chance"))
+    ]
+    columns = tables.schema("metrics")
+    table = pa.Table.from_pylist([{n: row[n] for n in columns.names} for row in rows], columns)
+    name = f"retrieval.{answer.queries.name}-{answer.base.name}.parquet"
+    path = workspace.run(main.run) / name
+    inputs = {workspace.relative(main.path): tables.digest(main.path)}
+    tables.write(table, path, "metrics", inputs=inputs, config=asdict(question))
+    console.note(f"wrote {workspace.relative(path)}")
 
 
 def _checked(question: Question) -> tuple[str, str]:

@@ -39,14 +39,14 @@ def load_encoder(encoder: nn.Module, path: Path, view: str = "fpv") -> Coverage:
     return set_encoder(encoder, read.weights(path), view)
 
 
-def load_branch(
-    branch: nn.Module, path: Path, view: str = "fpv", drop_heads: bool = False
+def set_branch(
+    branch: nn.Module, found: ForeignWeights, view: str = "fpv", drop_heads: bool = False
 ) -> Coverage:
-    """Sets a branch of the two-view model from a file: encoder, heads and projection.
+    """Sets a branch of the two-view model: encoder, heads and projection.
 
     Args:
         branch: with the parts `encoder`, `heads` and `projection`, as `two_view.Branch` has them.
-        path: weights of any layout that `read.weights` knows.
+        found: the file, as `read.weights` gives it.
         view: `fpv` or `tpv`, in a file that has both.
         drop_heads: leave heads and a projection that the file lacks, or has in another size, as
             they are, and report them as missing.
@@ -57,7 +57,6 @@ def load_branch(
     Raises:
         SumlError: as `load_encoder`; a head is missing or of another size, unless dropped.
     """
-    found = read.weights(path)
     own = {n: w for n, w in branch.state_dict().items() if not n.startswith("encoder.")}
     given = {
         f"{part}.{name}": weight

@@ -135,7 +135,7 @@ def test_clips_that_break_while_decoding_are_replaced_or_not_predicted(world, ca
     replaced = {line["clip_id"] for line in log(folder) if line["event"] == "clip_replaced"}
     assert replaced == {"ego/2"}
     assert evaluate(world).metrics["n_clips"].to_pylist() == [7] * 4
-    assert "ego/2 is not predicted" in capsys.readouterr().err
+    assert "ego/2 is left out" in capsys.readouterr().err
 
 
 def test_other_classes_than_trained_for(world):
@@ -144,7 +144,7 @@ def test_other_classes_than_trained_for(world):
     path = world.table("ego", "clips")
     table = tables.read(path, "clips")
     tables.write(table, path, "clips", inputs={}, config={}, extra={"vocabulary": more})
-    with pytest.raises(SumlError, match="got 2 verb classes, 8 noun classes; expected 3 verb"):
+    with pytest.raises(SumlError, match=r"got 2 verb classes of ego, 8 .*; expected 3 verb"):
         evaluate(world)
 
 
@@ -228,39 +228,10 @@ def test_other_weights_of_the_run(world):
     assert not early.predictions.equals(late.predictions)
     with pytest.raises(SumlError, match="checkpoint is missing"):
         evaluate(world, "kept", Request(checkpoint="best.pt"))
-    with pytest.raises(SumlError, match="got no first-person heads"):
+    with pytest.raises(
+        SumlError, match="no first-person branch with known classes, got a record of tpv"
+    ):
         evaluate(world, "kept", Request(checkpoint="stage_one.pt"))
-
-
-def test_converted_weights_need_only_fit(world, sumlctl):
-    folder = train(world, pipeline(world, "backbone.width=16"))
-    before = evaluate(world).metrics
-    own = folder / "checkpoints" / "stage_two.pt"
-    other = world.root / "converted.pt"
-    assert sumlctl("convert", str(own), str(other), "--backbone", "tiny").code == 0
-    assert "tasks" not in torch.load(other, weights_only=True)
-    assert evaluate(world, request=Request(checkpoint=str(other))).metrics.equals(before)
-    more = {**small_world.VOCABULARY, "verbs": [["dark"], ["bright"], ["new"]]}
-    path = world.table("ego", "clips")
-    table = tables.read(path, "clips")
-    tables.write(table, path, "clips", inputs={}, config={}, extra={"vocabulary": more})
-    with pytest.raises(SumlError, match=r"another shape than the heads, got heads\.verb\.weight"):
-        evaluate(world, request=Request(checkpoint=str(other)))
-
-
-def test_two_runs_are_compared(world, sumlctl):
-    train(world, pipeline(world, "stage_two.epochs=30", "loss.name=fpv-only"), "better")
-    train(world, pipeline(world, "stage_two.epochs=1", "loss.name=fpv-only"), "worse")
-    assert sumlctl("eval", "worse").code == 0
-    shown = sumlctl("eval", "better", "--against", "worse", "--confusion")
-    assert shown.code == 0, shown.err
-    assert "worse → better" in shown.out and "colour 3" in shown.out
-    told = json.loads(sumlctl("eval", "better", "--against", "worse", "--json").out)
-    verb = next(r for r in told["comparison"] if (r["task"], r["k"]) == ("verb", 1))
-    assert verb["difference"] == pytest.approx(verb["second"] - verb["first"])
-    assert len(told["class_gains"]) == 10
-    bad = sumlctl("eval", "better", "--sls", "2,3")
-    assert (bad.code, "not three supervision levels" in bad.err) == (1, True)
 
 
 def test_a_protocol_of_whole_videos(world):

@@ -271,7 +271,9 @@ def test_videos_that_break_are_named_and_left_out(world, tmp_path, capsys):
     assert "exo/3 is left out" in capsys.readouterr().err
     for i in range(8):
         (copied.data("exo", "videos") / f"v{i}.mp4").write_bytes(b"broken")
-    with pytest.raises(SumlError, match="not one tpv clip can be decoded, got 8 failures"):
+    with pytest.raises(
+        SumlError, match="retrieve tpv: not one clip can be decoded, got 8 failures"
+    ):
         retrieve(copied, "sum-l", Question(), refuse)
 
 

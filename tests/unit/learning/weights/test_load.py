@@ -227,7 +227,7 @@ def test_a_branch_takes_its_heads_too(lemma):
     path, state = lemma
     branch = Branch(verb=25, noun=64)
     projection = branch.projection.weight.clone()
-    coverage = load.load_branch(branch, path, "tpv", drop_heads=True)
+    coverage = load.set_branch(branch, read.weights(path), "tpv", drop_heads=True)
     assert torch.equal(branch.heads["noun"].weight, state["readout.projections.1.weight"])
     assert torch.equal(branch.projection.weight, projection)
     assert coverage.missing == ("projection.weight", "projection.bias")
@@ -239,7 +239,7 @@ def test_heads_of_another_size_are_refused_unless_dropped(lemma):
     path, state = lemma
     branch = Branch(verb=25, noun=64)
     with pytest.raises(SumlError, match="2 weights of the heads are missing, got none for proj"):
-        load.load_branch(branch, path)
+        load.set_branch(branch, read.weights(path))
     branch.projection = None
     branch.heads["noun"] = nn.Linear(2048, 65)
     before = branch.heads["noun"].weight.clone()
@@ -247,9 +247,9 @@ def test_heads_of_another_size_are_refused_unless_dropped(lemma):
         r"2 weights .* shape than the heads, got heads\.noun\.weight \[64, 2048\] instead of \[65"
     )
     with pytest.raises(SumlError, match=refusal):
-        load.load_branch(branch, path)
+        load.set_branch(branch, read.weights(path))
     assert not torch.equal(branch.heads["verb"].weight, state["readout.projections.0.weight"])
-    coverage = load.load_branch(branch, path, drop_heads=True)
+    coverage = load.set_branch(branch, read.weights(path), drop_heads=True)
     assert torch.equal(branch.heads["verb"].weight, state["readout.projections.0.weight"])
     assert torch.equal(branch.heads["noun"].weight, before)
     assert coverage.missing == ("heads.noun.weight", "heads.noun.bias")
