@@ -54,8 +54,9 @@ def _row(what: str, taken: float, beside: float) -> dict[str, Any]:
 def _at_once(clip: Clip, device: torch.device) -> Iterator[torch.Tensor]:
     item = ClipViews([clip], _VIEWS, _FRAMES, _STRIDE, _CROP)[0]
     batch = collate([item])
-    windows = batch["clips"].to(device)
-    yield from _VIEWS.crops(windows, batch["sizes"], _CROP)
+    frames, places = ([one.to(device) for one in batch[key]] for key in ("frames", "places"))
+    # One view per batch on both sides: large new arrays cost a CPU more than what is put in them.
+    yield from _VIEWS.crops(frames, places, _CROP, 1)
 
 
 def _one_by_one(clip: Clip, device: torch.device) -> Iterator[torch.Tensor]:

@@ -163,22 +163,13 @@ def _scores(
     """task -> scores [n, C] of the batch's clips."""
     logits: dict[str, list[Tensor]] = {task.name: [] for task in tasks}
     size = pipeline.evaluation.batch_size
-    windows = zip(
-        # Windows pass a batch at a time: all views of all clips at once may not fit the device.
-        batch["clips"].split(size),
-        np.split(batch["sizes"], range(size, len(batch["sizes"]), size)),
-        strict=True,
-    )
-    for clips, sizes in windows:
-        each = [
-            model({"fpv": crop})["fpv"].logits
-            for crop in views.crops(clips, sizes, pipeline.input.crop)
-        ]
+    for crops in views.crops(batch["frames"], batch["places"], pipeline.input.crop, size):
+        said = model({"fpv": crops})["fpv"].logits
         for task in tasks:
-            logits[task.name].append(torch.stack([e[task.name].float() for e in each], dim=1))
+            logits[task.name].append(said[task.name].float())
     merged = {}
     for task in tasks:
-        # [n * temporal, spatial, C] -> [n, views, C]
+        # [n * views, C] -> [n, views, C]
         seen = torch.cat(logits[task.name]).view(-1, views.count, task.size)
         combined = seen.softmax(dim=2).mean(dim=1) if task.exclusive else seen.sigmoid().amax(dim=1)
         merged[task.name] = combined.cpu().numpy()

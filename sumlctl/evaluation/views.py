@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from torch.utils.data import Dataset
 
 from sumlctl.errors import SumlError
 from sumlctl.learning import transforms
-from sumlctl.learning.batches import Batch, Failure, padded
+from sumlctl.learning.batches import Batch, Failure
 from sumlctl.learning.clips import Clip
 from sumlctl.learning.reading import decode
 
@@ -58,36 +59,39 @@ class Views:
         """Times of every window of a clip: [temporal, frames] in seconds."""
         return np.stack([clip.window(frames, stride, p) for p in _positions(self.temporal)])
 
-    def crops(self, clips: Tensor, sizes: np.ndarray, size: int) -> Iterator[Tensor]:
-        """The encoder's input for each spatial view in turn: float32 [B, 3, T, size, size].
+    def crops(
+        self, frames: Sequence[Tensor], places: Sequence[Tensor], size: int, at_once: int
+    ) -> Iterator[Tensor]:
+        """The encoder's input for every view of some clips, clip by clip and window by window.
 
         Frames are scaled once, as wholes, to a short side of `size`; the views are squares of
         that, left, centre and right or top, centre and bottom (PySlowFast's `uniform_crop`).
 
         Args:
-            clips: uint8 windows [B, T, H, W, 3], padded right and below where smaller.
-            sizes: height and width of each in pixels [B, 2].
+            frames: of each clip, uint8 [U, H, W, 3].
+            places: among those, of the frames of each of its windows, int64 [temporal, T].
             size: side of the crops in pixels.
+            at_once: views per batch, B; all views at once may not fit the device.
+
+        Yields:
+            float32 [B, 3, T, size, size], normalised.
         """
-        alike, group = np.unique(sizes, axis=0, return_inverse=True)
-        members = [np.flatnonzero(group.reshape(-1) == i) for i in range(len(alike))]
-        scaled = [
-            transforms.whole(clips[torch.from_numpy(places)][:, :, :height, :width], size)
-            if len(alike) > 1
-            else transforms.whole(clips[:, :, :height, :width], size)
-            for places, (height, width) in zip(members, alike, strict=True)
-        ]
-        for position in _positions(self.spatial):
-            cut = [_square(frames, size, position) for frames in scaled]
-            if len(cut) == 1:
-                yield cut[0]
-            else:
-                yield torch.cat(cut)[torch.from_numpy(np.argsort(np.concatenate(members)))]
+        squares = self._squares([transforms.scaled(one, size) for one in frames], places)
+        while cut := list(islice(squares, at_once)):
+            pixels = torch.empty(len(cut), *cut[0].shape, device=cut[0].device)
+            for view, square in zip(pixels, cut, strict=True):
+                view.copy_(square)
+            yield transforms.normalised(pixels)
 
-
-def _square(frames: Tensor, size: int, position: float) -> Tensor:
-    top, left = (math.ceil(position * (side - size)) for side in frames.shape[3:])
-    return frames[..., top : top + size, left : left + size]
+    def _squares(self, frames: Sequence[Tensor], places: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Each view's own pixels: uint8 [T, size, size, 3]."""
+        for scaled, windows in zip(frames, places, strict=True):
+            size = min(scaled.shape[1:3])
+            for window in windows:
+                seen = scaled.index_select(0, window)
+                for position in _positions(self.spatial):
+                    top, left = (math.ceil(position * (side - size)) for side in seen.shape[1:3])
+                    yield seen[:, top : top + size, left : left + size]
 
 
 def _positions(count: int) -> np.ndarray:
@@ -95,7 +99,7 @@ def _positions(count: int) -> np.ndarray:
 
 
 class ClipViews(Dataset[Batch | Failure]):
-    """All windows of each clip, from one decoding of the frames that any of them needs.
+    """The frames of each clip that any of its windows needs, each decoded once.
 
     Args:
         clips: the clips.
@@ -115,7 +119,7 @@ class ClipViews(Dataset[Batch | Failure]):
         return len(self.clips)
 
     def __getitem__(self, index: int) -> Batch | Failure:
-        """index, and clips uint8 [temporal, T, H, W, 3]; or why there are none."""
+        """index, frames and places as `Views.crops` takes them; or why there are none."""
         clip = self.clips[index]
         times_s = self.views.times(clip, self.frames, self.stride)
         needed, places = np.unique(times_s, return_inverse=True)
@@ -123,21 +127,20 @@ class ClipViews(Dataset[Batch | Failure]):
             pixels, _ = decode(clip, needed, self.short_side)
         except SumlError as error:
             return Failure(clip.clip_id, str(error))
-        return {"index": index, "clips": pixels[places.reshape(times_s.shape)]}
+        places = places.reshape(times_s.shape)
+        return {"index": index, "frames": torch.from_numpy(pixels), "places": torch.tensor(places)}
 
 
 def collate(items: Sequence[Batch | Failure]) -> Batch:
-    """Joins the windows of clips that could be decoded.
+    """Joins clips that could be decoded; their frames differ in number and size.
 
     Returns:
-        index: int [n], the clips; clips: uint8 [n * temporal, T, H, W, 3]; sizes: of the windows;
+        index: int [n], the clips; frames and places: lists of n, as `Views.crops` takes them;
         failed: what could not be decoded. Without any clip, `failed` alone.
     """
     failed = [item for item in items if isinstance(item, Failure)]
     seen = [item for item in items if not isinstance(item, Failure)]
     if not seen:
         return {"failed": failed}
-    windows = [window for item in seen for window in item["clips"]]
-    clips, sizes = padded(windows)
-    index = torch.tensor([item["index"] for item in seen])
-    return {"index": index, "clips": clips, "sizes": sizes, "failed": failed}
+    lists = {key: [item[key] for item in seen] for key in ("index", "frames", "places")}
+    return {**lists, "index": torch.tensor(lists["index"]), "failed": failed}

@@ -16,7 +16,7 @@ from sumlctl.learning.checkpoints import Coverage
 from sumlctl.learning.tasks import Task, fpv_tasks, tpv_tasks
 from sumlctl.learning.weights import read
 from sumlctl.learning.weights.convert import guess
-from sumlctl.learning.weights.load import listed, set_branch
+from sumlctl.learning.weights.load import listed, set_branch, unused
 from sumlctl.learning.weights.read import ForeignWeights
 from sumlctl.workspace import Workspace
 
@@ -62,8 +62,7 @@ def adopt(
         _check_same(path, {"source": origin, "pipeline": asdict(chosen)})
         return name
     model = two_view.build(chosen, tasks, _projection_size(found))
-    for view in tasks:
-        _say(set_branch(model[view], found, view), found, view)
+    _say(found, {view: set_branch(model[view], found, view) for view in tasks})
     if not path.parent.parent.is_dir():
         runs.claim(workspace, chosen, name, {})
     described = {view: [task.describe() for task in listed] for view, listed in tasks.items()}
@@ -117,11 +116,14 @@ def _projection_size(found: ForeignWeights) -> int | None:
     return len(weight["weight"]) if "weight" in weight else None
 
 
-def _say(coverage: Coverage, found: ForeignWeights, view: str) -> None:
-    for what in ("unused", "missing"):
-        if names := getattr(coverage, what):
-            console.note(f"{view}: {len(names):,} weights {what}: {listed(names)}")
-    console.note(f"{view}: {len(coverage.loaded):,} weights of {found.path.name} used")
+def _say(found: ForeignWeights, coverages: dict[str, Coverage]) -> None:
+    """Tells which of the file's weights the model has, and which weights neither has."""
+    used = {f"{found.prefix(v)}{name}" for v, seen in coverages.items() for name in seen.loaded}
+    missing = [f"{view}.{name}" for view, seen in coverages.items() for name in seen.missing]
+    console.note(f"{found.path.name}: {len(used):,} weights used")
+    for what, names in (("unused", unused(found, used)), ("missing in it", missing)):
+        if names:
+            console.note(f"{len(names):,} weights {what}: {listed(names)}")
 
 
 def _check_same(path: Path, wanted: dict[str, Any]) -> None:

@@ -110,23 +110,27 @@ def crops(
         if flips is not None and flips[i]:
             images = functional.horizontal_flip(images)
         cut[i] = images.permute(0, 2, 3, 1)
-    return _normalised(cut)
+    return normalised(cut)
 
 
-def whole(clips: Tensor, short_side: int) -> Tensor:
-    """Scales whole frames (bilinear, antialiased) and normalises them.
+def scaled(frames: Tensor, short_side: int) -> Tensor:
+    """Scales whole frames (bilinear, antialiased).
 
     Args:
-        clips: uint8 RGB [B, T, H, W, 3].
+        frames: uint8 RGB [..., H, W, 3].
         short_side: of the result in pixels.
 
     Returns:
-        float32 [B, 3, T, H', W'], channels last in memory.
+        uint8 [..., H', W', 3].
     """
-    images = functional.resize(clips.permute(0, 1, 4, 2, 3), [short_side], antialias=True)
-    return _normalised(images.permute(0, 1, 3, 4, 2).float())
+    images = functional.resize(frames.movedim(-1, -3), [short_side], antialias=True)
+    return images.movedim(-3, -1)
 
 
-def _normalised(pixels: Tensor) -> Tensor:
-    """The encoder's [B, 3, T, H, W] of values from 0 to 255 [B, T, H, W, 3], which are changed."""
+def normalised(pixels: Tensor) -> Tensor:
+    """The encoder's [B, 3, T, H, W], channels last in memory.
+
+    Args:
+        pixels: values from 0 to 255, float32 [B, T, H, W, 3]; they are changed.
+    """
     return pixels.sub_(MEAN * 255).div_(STD * 255).permute(0, 4, 1, 2, 3)

@@ -14,7 +14,7 @@ from sumlctl.errors import SumlError
 from sumlctl.learning.batches import Failure
 from sumlctl.learning.clips import Clip
 from sumlctl.learning.reading import decode
-from sumlctl.learning.transforms import view_boxes, whole
+from sumlctl.learning.transforms import normalised, scaled, view_boxes
 from sumlctl.sections import Input
 
 _DRAWN = 224  # pixels of the short side that pictures are kept with, at least
@@ -77,5 +77,5 @@ def encoder_inputs(
         groups.setdefault(window.pixels.shape, []).append(place)
     for places in groups.values():
         pixels = torch.from_numpy(np.stack([windows[place].pixels for place in places]))
-        clips = whole(pixels, short_side)
+        clips = normalised(scaled(pixels, short_side).float())
         yield places, clips.contiguous(memory_format=torch.channels_last_3d)

@@ -54,10 +54,10 @@ def embed(trained: Trained, viewpoint: str, clip_set: ClipSet, views: Views) -> 
     pipeline = trained.pipeline
     fabric = launch(1, pipeline.precision)
     branch.to(fabric.device)
-    size = pipeline.input
+    size, at_once = pipeline.input, pipeline.evaluation.batch_size
     loader: DataLoader[Any] = DataLoader(
         ClipViews(clip_set.clips, views, size.frames, size.stride, size.crop),
-        batch_size=pipeline.evaluation.batch_size,
+        batch_size=at_once,
         collate_fn=collate,
         num_workers=min(pipeline.workers, len(clip_set)),
     )
@@ -75,27 +75,18 @@ def embed(trained: Trained, viewpoint: str, clip_set: ClipSet, views: Views) -> 
             found = batch.get("index", torch.empty(0)).tolist()
             if found:
                 places.extend(found)
-                vectors.append(_projected(branch, batch, views, size.crop, fabric.device))
+                vectors.append(_projected(branch, batch, views, size.crop, at_once, fabric.device))
             bar.advance(len(found) + len(batch["failed"]))
     name_failed(failed, len(clip_set), f"retrieve {viewpoint}")
     return Embedded(places, torch.cat(vectors).numpy())
 
 
 def _projected(
-    branch: Branch, batch: Batch, views: Views, crop: int, device: torch.device
+    branch: Branch, batch: Batch, views: Views, crop: int, at_once: int, device: torch.device
 ) -> Tensor:
     """Unit vectors of a batch's clips [n, d], on the host."""
     clips = len(batch["index"])
-    each: list[list[Tensor]] = [[] for _ in range(views.spatial)]
-    windows = zip(
-        # As many windows at a time as there are clips: all of them may not fit the device.
-        batch["clips"].split(clips),
-        np.split(batch["sizes"], range(clips, len(batch["sizes"]), clips)),
-        strict=True,
-    )
-    for pixels, sizes in windows:
-        for seen, cut in zip(each, views.crops(pixels.to(device), sizes, crop), strict=True):
-            seen.append(branch(cut).z)
-    z = torch.stack([torch.cat(seen) for seen in each]).sum(dim=0)
-    z = z.view(clips, views.temporal, -1).sum(dim=1)
+    frames, places = ([one.to(device) for one in batch[key]] for key in ("frames", "places"))
+    z = torch.cat([branch(cut).z for cut in views.crops(frames, places, crop, at_once)])
+    z = z.view(clips, views.count, -1).sum(dim=1)
     return functional.normalize(z, dim=1).float().cpu()

@@ -77,7 +77,7 @@ def test_released_weights_score_as_their_network_does(world, sumlctl, released):
     assert looked.code == 0, looked.err
 
 
-def test_both_branches_of_converted_weights_are_those_of_the_run(world, sumlctl, tmp_path):
+def test_both_branches_of_converted_weights_are_those_of_the_run(world, sumlctl, tmp_path, capsys):
     folder = train(world, config.load(world.pipelines / "small.toml", ["backbone.width=16"]))
     before = evaluate(world).metrics
     other = tmp_path / "converted.pt"
@@ -85,8 +85,10 @@ def test_both_branches_of_converted_weights_are_those_of_the_run(world, sumlctl,
     assert sumlctl("convert", str(own), str(other), "--backbone", "tiny").code == 0
     wide = small_world.PIPELINE.replace("width = 8", "width = 16")
     (world.pipelines / "wide.toml").write_text(wide)
+    capsys.readouterr()
     name = adopt(world, other, "ego", ["exo"], "wide")
     assert name == "ego.converted"
+    assert "unused" not in capsys.readouterr().err
     assert evaluate(world, name).metrics.equals(before)
     first, second = (trained.load(world, run) for run in (folder.name, name))
     assert first.tasks == second.tasks

@@ -9,7 +9,7 @@ import torch
 from sumlctl.errors import SumlError
 from sumlctl.evaluation import views as module
 from sumlctl.evaluation.views import ClipViews, Views, collate
-from sumlctl.learning.batches import Failure, padded
+from sumlctl.learning.batches import Failure
 from sumlctl.learning.clips import Clip
 from tests.unit.learning import small_world
 
@@ -29,35 +29,46 @@ def test_windows_from_begin_to_end_and_one_in_the_middle(tmp_path):
     assert Views(1, 1).times(clip, frames=2, stride=10)[0, 0] == pytest.approx(6.0)
 
 
+def ramp(width: int, height: int) -> list[torch.Tensor]:
+    """Two frames whose columns say how far right they are."""
+    row = torch.arange(width, dtype=torch.uint8).view(1, 1, width, 1)
+    return [row.expand(2, height, width, 3).contiguous()]
+
+
+def pixels(view: torch.Tensor) -> np.ndarray:
+    return ((view * 0.225 + 0.45) * 255).numpy()
+
+
+BOTH = [torch.tensor([[0, 1]])]
+
+
 def test_crops_are_left_middle_and_right():
-    ramp = torch.arange(30, dtype=torch.uint8).view(1, 1, 1, 30, 1).expand(1, 2, 10, 30, 3)
-    sizes = np.array([[10, 30]])
-    means = [crop.mean() * 0.225 + 0.45 for crop in Views(1, 3).crops(ramp, sizes, 10)]
-    np.testing.assert_allclose([m.item() * 255 for m in means], [4.5, 14.5, 24.5], atol=1e-3)
-
-
-def test_clips_of_several_sizes_are_seen_as_each_alone():
-    random = torch.Generator().manual_seed(0)
-    each = [
-        torch.randint(0, 256, (2, *hw, 3), dtype=torch.uint8, generator=random)
-        for hw in ((12, 30), (20, 14), (12, 30))
-    ]
-    clips, sizes = padded([clip.numpy() for clip in each])
-    together = list(Views(1, 3).crops(clips, sizes, 10))
-    for i, clip in enumerate(each):
-        alone = list(Views(1, 3).crops(clip[None], np.array([clip.shape[1:3]]), 10))
-        for view, expected in zip(together, alone, strict=True):
-            assert view[i].equal(expected[0])
+    (views,) = Views(1, 3).crops(ramp(30, 10), BOTH, 10, at_once=3)
+    assert views.shape == (3, 3, 2, 10, 10)
+    means = pixels(views).mean(axis=(1, 2, 3, 4))
+    np.testing.assert_allclose(means, [4.5, 14.5, 24.5], atol=1e-3)
 
 
 def test_offsets_are_pyslowfasts():
     """A frame of 11 x 24 scaled to a short side of 11: offsets 0, ceil(13 / 2) and 13."""
-    ramp = torch.arange(24, dtype=torch.uint8).view(1, 1, 1, 24, 1).expand(1, 1, 11, 24, 3)
-    firsts = [
-        round(float(crop[0, 0, 0, 0, 0] * 0.225 + 0.45) * 255)
-        for crop in Views(1, 3).crops(ramp, np.array([[11, 24]]), 11)
+    (views,) = Views(1, 3).crops(ramp(24, 11), BOTH, 11, at_once=3)
+    np.testing.assert_allclose(pixels(views)[:, 0, 0, 0, 0], [0, 7, 13], atol=1e-3)
+
+
+def test_views_come_clip_by_clip_whatever_their_sizes_and_the_batch():
+    random = torch.Generator().manual_seed(0)
+    frames = [
+        torch.randint(0, 256, (5, *hw, 3), dtype=torch.uint8, generator=random)
+        for hw in ((12, 30), (20, 14), (12, 30))
     ]
-    assert firsts == [0, 7, 13]
+    places = [torch.tensor([[0, 2], [i, 4]]) for i in range(3)]
+    together = torch.cat(list(Views(2, 3).crops(frames, places, 10, at_once=5)))
+    assert len(together) == 18
+    for i in range(3):
+        for window in range(2):
+            alone = Views(1, 3).crops([frames[i][places[i][window]]], BOTH, 10, at_once=1)
+            at = (i * 2 + window) * 3
+            assert torch.cat(list(alone)).equal(together[at : at + 3])
 
 
 def test_each_clip_is_decoded_once(tmp_path, monkeypatch):
@@ -74,14 +85,14 @@ def test_each_clip_is_decoded_once(tmp_path, monkeypatch):
     times_s = Views(5, 3).times(clip, 4, 1)
     (needed,) = asked
     assert (np.diff(needed) > 0).all()
-    np.testing.assert_array_equal(needed[item["clips"][..., 0, 0, 0]], times_s)
+    np.testing.assert_array_equal(needed[item["frames"][item["places"]][..., 0, 0, 0]], times_s)
 
 
 def test_clips_that_cannot_be_decoded_are_named():
     failure = Failure("d/1", "broken")
-    window = np.zeros((2, 4, 6, 8, 3), dtype=np.uint8)
-    batch = collate([{"index": 7, "clips": window}, failure])
+    item = {"index": 7, "frames": torch.zeros(5, 6, 8, 3), "places": torch.zeros(2, 4)}
+    batch = collate([item, failure])
     assert batch["index"].tolist() == [7]
-    assert batch["clips"].shape == (2, 4, 6, 8, 3)
+    assert (batch["frames"], batch["places"]) == ([item["frames"]], [item["places"]])
     assert batch["failed"] == [failure]
     assert collate([failure]) == {"failed": [failure]}
