@@ -10,16 +10,8 @@ import polars as pl
 from sumlctl.card import Card
 from sumlctl.datasets import annotations as an
 
-_WANTED = (
-    "participant_id",
-    "video_id",
-    "narration",
-    "start_timestamp",
-    "stop_timestamp",
-    "verb_class",
-    "noun_class",
-    "all_noun_classes",
-)
+_SEGMENT = ("participant_id", "video_id", "start_timestamp", "stop_timestamp")
+_LABELS = ("narration", "verb_class", "noun_class", "all_noun_classes")
 
 
 def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
@@ -31,30 +23,38 @@ def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
 
     Card options:
         files: split -> CSV file.
+        unlabelled: split -> CSV file of segments alone, as the challenge's test split has them;
+            read where it is there.
         validation_videos: videos that go to split `val` whatever their file's split (EK55).
     """
-    an.check_options(card, {"files", "validation_videos"})
+    an.check_options(card, {"files", "unlabelled", "validation_videos"})
     files: Any = an.option(card, "files", dict)
+    further: Any = an.option(card, "unlabelled", dict, {})
     held_out: Any = an.option(card, "validation_videos", list, [])
     paths = {split: an.annotation_file(annotations, name, card) for split, name in files.items()}
     frames = [_segments(path, split) for split, path in paths.items()]
+    bare = {split: annotations / name for split, name in further.items()}
+    bare = {split: path for split, path in bare.items() if path.is_file()}
+    frames += [_segments(path, split, labelled=False) for split, path in bare.items()]
     rows = pl.concat(frames).with_columns(
         split=pl.when(pl.col("video_id").is_in(held_out))
         .then(pl.lit("val"))
         .otherwise(pl.col("split"))
     )
-    return an.Annotations(rows, tuple(paths.values()))
+    return an.Annotations(rows, (*paths.values(), *bare.values()))
 
 
-def _segments(path: Path, split: str) -> pl.DataFrame:
+def _segments(path: Path, split: str, labelled: bool = True) -> pl.DataFrame:
     frame = an.read_table(path)
     key = "narration_id" if "narration_id" in frame.columns else "uid"
-    an.require_columns(frame, (key, *_WANTED), path)
+    an.require_columns(frame, (key, *_SEGMENT, *(_LABELS if labelled else ())), path)
+    if not labelled:
+        frame = frame.with_columns(pl.lit("").alias(column) for column in _LABELS)
     for column in ("start_timestamp", "stop_timestamp"):
         frame = an.seconds(frame, column)
     for column in ("verb_class", "noun_class", "all_noun_classes"):
         frame = an.class_ids(frame, column)
-    for column in ("verb_class", "noun_class"):
+    for column in ("verb_class", "noun_class") if labelled else ():
         absent = pl.col(column).list.len() == 0
         an.refuse(frame, absent, f"no {column}", column, "a class id")
     nouns = pl.concat_list("noun_class", "all_noun_classes")

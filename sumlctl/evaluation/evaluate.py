@@ -116,9 +116,12 @@ def evaluate(
         allow_missing=allow_missing,
         source=workspace.relative(path),
     )
-    found = bootstrap.measures(protocol, predictions, context)
+    labelled = bool(predictions.get_column("target").list.len().sum())
+    if not labelled:
+        console.note(f"no clip of split {data.eval_split} has a label: nothing is scored")
+    found = bootstrap.measures(protocol, predictions, context) if labelled else []
     rows = [measure.row() for measure in found]
-    rows += bootstrap.intervals(found, seed=pipeline.seed) if asked.ci else []
+    rows += bootstrap.intervals(found, seed=pipeline.seed) if asked.ci and found else []
     views = int(predictions.get_column("n_views").max() or 0)  # type: ignore[arg-type]
     rows = [{"protocol": protocol, **row, "n_views": views} for row in rows]
     metrics = _metrics_table(rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 import zipfile
 from pathlib import Path
@@ -88,6 +89,11 @@ def metrics_of(workspace, run: str) -> dict[tuple, float]:
     return {(r["task"], r["subset"], r["metric"], r["k"]): r["value"] for r in table.to_pylist()}
 
 
+def results(path: Path) -> dict[str, object]:
+    with zipfile.ZipFile(path) as archive:
+        return json.loads(archive.read("test.json"))["results"]
+
+
 def check_top_k(found, scored, sizes: dict[str, int], subset: str) -> None:
     for task, size in sizes.items():
         scores, target = scored[task]
@@ -111,6 +117,11 @@ def test_epic_100_by_ego_exo_weights(kitchen, sumlctl, tmp_path):
     made = epic_rows(rows, verbs, nouns, names, "narration_id")
     write_csv(folder / "EPIC_100_train.csv", made[:1])
     write_csv(folder / "EPIC_100_validation.csv", made[1:])
+    bare = ("narration_id", "participant_id", "video_id", "start_timestamp", "stop_timestamp")
+    write_csv(
+        folder / "EPIC_100_test_timestamps.csv",
+        [{n: row[n] for n in bare} | {"narration_id": f"T_{i}"} for i, row in enumerate(made)],
+    )
     for row, name in zip(rows, names, strict=True):
         copy_video(shared / "videos" / "fpv" / row["video"], videos / f"{name}.mp4")
     where = ("--annotations", str(folder))
@@ -133,7 +144,12 @@ def test_epic_100_by_ego_exo_weights(kitchen, sumlctl, tmp_path):
         best = np.argsort(-both, axis=1)[:, :k]
         expected = np.mean([t in row for t, row in zip(truth, best, strict=True)])
         assert found["action", "all", "accuracy", k] == pytest.approx(expected)
-    assert zipfile.ZipFile(submitted).namelist() == ["test.json"]
+    assert len(results(submitted)) == 17
+    words = ("ek100.ego-exo", "--split", "test", "--submission", str(submitted), "--views", "1x1")
+    done = sumlctl("eval", *words, *where)
+    assert done.code == 0, done.err
+    assert "no clip of split test has a label: nothing is scored" in done.err
+    assert list(results(submitted)) == [f"T_{i}" for i in range(18)]
 
 
 def test_epic_55_by_sum_l_weights(kitchen, sumlctl, tmp_path):

@@ -26,6 +26,8 @@ files = { train = "train.csv", val = "validation.csv" }
 paths = ["{video_id}.MP4"]
 """
 
+UNLABELLED = 'unlabelled = { test = "test.csv" }\n'
+
 
 @pytest.fixture
 def read(workspace, tmp_path):
@@ -93,6 +95,23 @@ def test_what_is_not_told_is_empty(read):
     rows = read(epic_row(narration="", participant_id=""), epic_row(1, narration=None)).rows
     assert rows["narration"].to_list() == ["", ""]
     assert rows["participant"].to_list() == ["", "P01"]
+
+
+def test_segments_without_labels_where_they_are_there(workspace, tmp_path):
+    card = write_card(workspace, "kitchens", EK100.replace("[videos]", UNLABELLED + "[videos]"))
+    write_csv(tmp_path / "train.csv", [epic_row()])
+    write_csv(tmp_path / "validation.csv", [epic_row()])
+    assert epic.read(card, tmp_path, tmp_path).rows["split"].to_list() == ["train", "val"]
+    columns = "uid", "narration_id", "participant_id", "video_id", "start_timestamp"
+    row = "1924", "P01_101_0", "P01", "P01_101", "00:00:02.86", "00:00:03.87"
+    test = dict(zip((*columns, "stop_timestamp"), row, strict=True))
+    write_csv(tmp_path / "test.csv", [test])
+    told = epic.read(card, tmp_path, tmp_path)
+    assert told.files[-1] == tmp_path / "test.csv"
+    found = told.rows.row(2, named=True)
+    assert (found["native_id"], found["split"]) == ("P01_101_0", "test")
+    assert (found["start_s"], found["stop_s"], found["narration"]) == (2.86, 3.87, "")
+    assert found["verbs"] == found["nouns"] == []
 
 
 def test_two_files_of_epic_kitchens_100(workspace, tmp_path):
