@@ -49,9 +49,9 @@ def _index(subject: Subject, name: str) -> str:
     except SumlError:
         return _line("index", name, **options)
     root = tables.metadata(videos, "videos_root")
-    usual = workspace.relative_or_absolute(workspace.data(name, "videos"))
+    usual = workspace.data(name, "videos").resolve()
     there = pl.DataFrame(pl.from_arrow(videos)).get_column("status").is_in(["ok"]).any()
-    if there and root and root != usual:
+    if there and root and (workspace.root / root).resolve() != usual:
         options["videos"] = root
     return _line("index", name, **options)
 
