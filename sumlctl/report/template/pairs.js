@@ -59,10 +59,10 @@
 
   const decimal = (thousandths) => (thousandths / 1000).toFixed(3);
   const agreement = (i) =>
-    ["verb", "noun"].filter((kind) => data[kind][i] >= 0).map((kind) => {
+    ["verb", "noun"].filter((kind) => data[kind][i] >= 0).flatMap((kind) => {
       const line = document.createElement("span");
       line.textContent = `${data[kind][i] ? "same" : "other"} ${kind}`;
-      return line;
+      return [line, " "];
     });
 
   const row = (i) => {
