@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption
+from sumlctl.report import MAPS, PREVIEWS
 
 
 def register(app: typer.Typer) -> None:
@@ -22,8 +23,8 @@ def report(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Default: runs/RUN/report.html.")
     ] = None,
-    previews: Annotated[int, typer.Option(min=0, help="Pairs with moving pictures.")] = 100,
-    maps: Annotated[int, typer.Option(min=0, help="Clips with activation maps.")] = 3,
+    previews: Annotated[int, typer.Option(min=0, help="Pairs with moving pictures.")] = PREVIEWS,
+    maps: Annotated[int, typer.Option(min=0, help="Clips with activation maps.")] = MAPS,
     against: Annotated[
         list[str] | None,
         typer.Option(metavar="RUN", help="A run to compare with; default all of the same split."),

@@ -18,6 +18,17 @@ _MOST_CLASSES = 8  # that gain, and as many that lose
 _LONGEST = 26  # letters of a class name
 
 
+def of_pairs(overlaps: Sequence[Overlap]) -> list[Chart]:
+    """Fig. 2 and the coverage curves."""
+    return [similarity(overlaps), coverage(overlaps)]
+
+
+def of_comparison(comparison: Comparison) -> list[Chart]:
+    """Differences of all numbers, then the classes of each task."""
+    tasks = dict.fromkeys(row["task"] for row in comparison.gains)
+    return [differences(comparison), *(gains(comparison, task) for task in tasks)]
+
+
 def similarity(overlaps: Sequence[Overlap]) -> Chart:
     """Fig. 2: the share of classes (or clips) per range of similarity."""
     bars = [one.bars for one in overlaps]
@@ -126,8 +137,8 @@ def label(row: dict[str, Any]) -> str:
 
 
 def name(text: str) -> str:
-    """A text as a chart's name: safe in ids, selectors and file names."""
-    return re.sub(r"[^\w-]", "-", text)
+    """A text as a chart's name: safe in ids and file names; names of runs stay as they are."""
+    return re.sub(r"[^\w.+-]", "-", text)
 
 
 def _rows_only(axes: Any) -> None:

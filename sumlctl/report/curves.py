@@ -10,9 +10,9 @@ from sumlctl.report.gather.training import Point, Training
 from sumlctl.report.svg import FAINT, FPV, INK, TPV, Chart, as_csv, canvas, inline
 
 _SIZE = (3.3, 1.75)  # inches
-_PLACE = (0.12, 0.21, 0.86, 0.68)  # of the axes: left, bottom, width and height as shares
+_PLACE = (0.12, 0.22, 0.86, 0.66)  # of the axes: left, bottom, width and height as shares
 _TITLES = {
-    "loss": "whole loss (Eq. 12)",
+    "loss": "Whole loss (Eq. 12)",
     "l_f": "L_f: first-person classes",
     "l_t": "L_t: third-person classes",
     "l_a": "L_a: alignment (Eq. 7)",
@@ -20,8 +20,8 @@ _TITLES = {
     "l_m": "L_m: video and text (Eq. 11)",
     "l_dc": "L_dc: alignment of all pairs (Eq. 6)",
     "l_triplet": "L_triplet: alignment by margin",
-    "kept_share": "share of pairs above the threshold",
-    "learning_rate": "learning rate",
+    "kept_share": "Share of pairs above the threshold",
+    "learning_rate": "Learning rate",
 }
 _ORDER = {term: place for place, term in enumerate(_TITLES)}
 _COLOURS = {"l_f": FPV, "l_t": TPV}
@@ -78,7 +78,7 @@ def _drawn(
 
 
 def _validation(training: Training) -> Chart:
-    title = "validation (%)"
+    title = "Validation (%)"
     with canvas(*_SIZE, layout=None) as figure:
         axes = figure.add_axes(_PLACE)
         for (task, points), style in zip(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sumlctl import __version__, console, settings, tables
 from sumlctl.errors import SumlError
-from sumlctl.report import charts, curves
+from sumlctl.report import MAPS, PREVIEWS, charts, curves
 from sumlctl.report import maps as activation_maps
 from sumlctl.report import previews as moving_pictures
 from sumlctl.report.gather import commands, data, origins, overlap, pairs, results, training
@@ -25,7 +25,6 @@ from sumlctl.workspace import Workspace
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-PREVIEWS, MAPS = 100, 3
 _TEMPLATE = Path(__file__).parent / "template"
 _SCRIPTS = ("page.js", "pairs.js")
 
@@ -40,10 +39,12 @@ class Part(Generic[T]):
     Args:
         value: what it shows; None if it does not.
         absent: why not, and what to do about it.
+        fault: the same in full.
     """
 
     value: T | None
     absent: str = ""
+    fault: str = ""
 
 
 def write(
@@ -84,6 +85,9 @@ def write(
             fix="Choose another --out.",
         )
     told = _told(subject, previews, maps, lineage)
+    faults = (part.fault for part in told.values() if isinstance(part, Part))
+    for fault in dict.fromkeys(filter(None, faults)):
+        console.note(f"not in the report: {fault}")
     html = _environment().get_template("page.html").render(**told)
     with tables.whole_file(path) as beside:
         beside.write_text(html, encoding="utf-8")
@@ -99,14 +103,13 @@ def _told(subject: Subject, filmed: int, mapped: int, lineage: Origin | None) ->
     run = Part(subject.run, "No run yet. Make one with `sumlctl train`.")
     trained = _part_of(run, lambda folder: training.read(folder / "log.jsonl"))
     measured = _part_of(run, lambda _: results.gather(subject))
-    every: dict[str, list[Chart]] = {}
-    if alike.value:
-        every["similarity"] = [charts.similarity(alike.value), charts.coverage(alike.value)]
-    if trained.value:
-        every["training"] = curves.curves(trained.value)
-    for one in measured.value.comparisons if measured.value else ():
-        tasks = dict.fromkeys(row["task"] for row in one.gains)
-        every[one.run] = [charts.differences(one), *(charts.gains(one, task) for task in tasks)]
+    figures: dict[str, list[Chart]] = {
+        "similarity": charts.of_pairs(alike.value) if alike.value else [],
+        "training": curves.curves(trained.value) if trained.value else [],
+    }
+    compared = measured.value.comparisons if measured.value else []
+    beside = {one.run: charts.of_comparison(one) for one in compared}
+    every = [chart for found in (figures, beside) for some in found.values() for chart in some]
     return {
         "version": __version__,
         "subject": subject,
@@ -123,8 +126,9 @@ def _told(subject: Subject, filmed: int, mapped: int, lineage: Origin | None) ->
         "maps": _part_of(run, lambda _: activation_maps.strips(subject, mapped)),
         "origin": _part(lambda: lineage or origins.trace(subject.workspace, subject.outcome())),
         "commands": commands.gather(subject),
-        "charts": every,
-        "tables": {c.name: c.csv for found in every.values() for c in found},
+        "charts": figures,
+        "beside": beside,
+        "tables": {chart.name: chart.csv for chart in every},
         "label": charts.label,
         **_inlined(),
     }
@@ -134,9 +138,8 @@ def _part(make: Callable[[], T]) -> Part[T]:
     try:
         return Part(make())
     except SumlError as error:
-        console.note(f"not in the report: {error}")
         where = Path(error.where).name if "/" in error.where else error.where
-        return Part(None, f"{where}: {error.what}. {error.fix}")
+        return Part(None, f"{where}: {error.what}. {error.fix}", str(error))
 
 
 def _part_of(whole: Part[S], make: Callable[[S], T]) -> Part[T]:

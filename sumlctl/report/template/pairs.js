@@ -73,8 +73,7 @@
     at(".words .tpv .text").textContent = told(i);
     at(".words .tpv code").textContent = partner(i);
     at(".similarity").textContent = decimal(data.similarity[i]);
-    at("meter").value = data.similarity[i] / 1000;
-    at("meter").setAttribute("aria-label", "similarity");
+    at(".bar").style.setProperty("--share", Math.max(data.similarity[i] / 1000, 0));
     at(".agree").append(...agreement(i));
     const near = data.near[data.said_at[i]];
     for (const [place, similarity] of near) {
@@ -103,6 +102,7 @@
     const [source, frames, width, height, seconds] = sheet;
     film.style.backgroundImage = `url(${source})`;
     film.style.aspectRatio = `${width} / ${height}`;
+    film.style.setProperty("--ratio", width / height);
     film.style.setProperty("--frames", frames);
     film.style.setProperty("--seconds", `${seconds}s`);
   };

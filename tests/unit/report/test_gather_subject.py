@@ -53,7 +53,7 @@ def test_without_pairs_every_indexed_dataset(workspace) -> None:
     ("run", "against", "said"),
     [
         ("mime", (), "RUN: no such run, got 'mime'.*Did you mean mine"),
-        (None, ("othre",), "--against: no such run.*Did you mean other"),
+        (None, ("othr",), "--against: no such run.*Did you mean other"),
     ],
 )
 def test_a_misspelt_run(world, run, against, said) -> None:

@@ -167,6 +167,9 @@ def test_without_videos_metrics_or_log(own_world, capsys) -> None:
     assert "log.jsonl: log is missing" in text
     assert "colour 7" in text
     assert capsys.readouterr().err.count("not in the report") == 4
+    own_world.table("ego", "clips").write_bytes(b"no table")
+    page.write(own_world, "mine")
+    assert capsys.readouterr().err.count("clips.parquet: not a whole Parquet file") == 1
 
 
 def test_a_lineage_from_elsewhere(world, tmp_path) -> None:
