@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from sumlctl import tables
+from sumlctl.errors import SumlError
 from sumlctl.mining.pool import Narrations, Side
 from sumlctl.mining.search import nearest
 from sumlctl.workspace import Workspace
@@ -29,12 +30,24 @@ class Pairs:
         config: how it was made.
         rows: fpv_clip_id, tpv_clip_id, similarity, both narrations, shared_verb and shared_noun.
         total: pairs in the table, of any rank.
+        best: those of rank 0, of which `rows` may be a part.
     """
 
     path: Path
     config: dict[str, Any]
     rows: pl.DataFrame
     total: int
+    best: int
+
+    @property
+    def partners(self) -> int:
+        """How many third-person clips the pairs have."""
+        return self.rows.get_column("tpv_clip_id").n_unique()
+
+    @property
+    def median(self) -> float:
+        """Of the similarity."""
+        return float(np.median(self.rows.get_column("similarity").to_numpy()))
 
     @property
     def split(self) -> str:
@@ -46,15 +59,23 @@ def read(path: Path, most: int = MOST) -> Pairs:
     """The pairs of rank 0, the most similar first; of too many, some at even steps.
 
     Raises:
-        SumlError: the table is missing or damaged.
+        SumlError: the table is missing, damaged or empty.
     """
     table = tables.read(path, "pairs")
     every = pl.DataFrame(pl.from_arrow(table))
     best = every.filter(pl.col("rank") == 0).sort(
         "similarity", descending=True, nulls_last=True, maintain_order=True
     )
+    if best.is_empty():
+        raise SumlError(
+            path,
+            "no pair in the table",
+            got=f"{every.height:,} pairs of other ranks",
+            expected="the best pair of each clip",
+            fix="Make it again with `sumlctl mine-pairs`.",
+        )
     rows = best[evenly(best.height, most)]
-    return Pairs(path, tables.metadata(table, "config"), rows, every.height)
+    return Pairs(path, tables.metadata(table, "config"), rows, every.height, best.height)
 
 
 def evenly(n: int, count: int) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sumlctl import tables
 from sumlctl.errors import SumlError
 from sumlctl.mining.pairs import Settings, mine
 from sumlctl.report.gather import pairs
@@ -66,8 +67,17 @@ def test_the_best_of_each_clip_and_even_steps_of_too_many(world) -> None:
     every = pairs.read(path)
     assert every.rows["similarity"].to_list() == sorted(every.rows["similarity"], reverse=True)
     few = pairs.read(path, most=3)
-    assert few.total == 8
+    assert (few.total, few.best, few.partners) == (8, 8, 3)
+    assert few.median == pytest.approx(0.5)
     assert few.rows["fpv_clip_id"].to_list() == ["ego/0", "ego/4", "ego/7"]
+
+
+def test_a_table_without_pairs(own_world) -> None:
+    path = own_world.pairs("ego", ["exo"])
+    empty = tables.read(path, "pairs").slice(0, 0)
+    tables.write(empty, path, "pairs", inputs={}, config={})
+    with pytest.raises(SumlError, match="no pair in the table"):
+        pairs.read(path)
 
 
 @pytest.mark.parametrize(
