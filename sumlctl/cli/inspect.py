@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -67,7 +66,7 @@ def cam(
         of=of,
         relative=relative,
     ):
-        name = re.sub(r"[^\w.+-]", "_", example.clip_id)
+        name = heatmaps.file_stem(example.clip_id)
         strip, animation = folder / f"{name}.png", folder / f"{name}.webp"
         heatmaps.strip(example, strip)
         heatmaps.animation(example, animation)

@@ -28,7 +28,7 @@ class Indexed:
 
     Args:
         dataset: its name.
-        splits: one record per split and viewpoint, see `_summarise`.
+        splits: one record per split and viewpoint, see `summarise`.
         unreadable: video id -> reason.
         flawed: video id -> what is wrong with a video that can be read all the same.
         notes: what the reader had to say.
@@ -89,7 +89,7 @@ def index(
     bad = pl.col("status") == "unreadable"
     return Indexed(
         dataset,
-        _summarise(clips, found, _expected(card, told.release)),
+        summarise(clips, found, expected_counts(card, told.release)),
         dict(said.filter(bad).select("video_id", "error").iter_rows()),
         dict(said.filter(~bad).select("video_id", "error").iter_rows()),
         told.notes,
@@ -138,14 +138,14 @@ def _clips(card: cards.Card, rows: pl.DataFrame, videos: pl.DataFrame) -> pl.Dat
     )
 
 
-def _expected(card: cards.Card, release: str) -> Mapping[str, Mapping[str, int]]:
+def expected_counts(card: cards.Card, release: str) -> Mapping[str, Mapping[str, int]]:
     """split -> viewpoint -> rows; a card tells releases apart as `v0.train`."""
     prefix = f"{release}." if release else ""
     named = {s.removeprefix(prefix): n for s, n in card.expected.items() if s.startswith(prefix)}
     return {split: counts for split, counts in named.items() if "." not in split}
 
 
-def _summarise(
+def summarise(
     clips: pl.DataFrame, videos: pl.DataFrame, expected: Mapping[str, Mapping[str, int]]
 ) -> list[dict[str, Any]]:
     """Per split and viewpoint: clips, the card's count and the difference, narrations, status."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 FORMATS = ("png", "svg", "pdf")
 
 # Colours that stay apart in print and for colour-blind readers (Okabe and Ito, 2008).
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 
 
 def similarity_figure(
@@ -49,20 +49,33 @@ def similarity_figure(
     with mpl.rc_context(style | {"font.size": 9}):
         figure = Figure(figsize=(7.0, 2.9), layout="constrained")
         bars, curve = figure.subplots(1, 2, width_ratios=(3, 2))
-        _bars(bars, distributions, ranges)
-        _coverage(curve, distributions)
+        draw_bars(bars, distributions, ranges, COLOURS)
+        draw_coverage(curve, distributions, COLOURS)
         handles, labels = bars.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
         with tables.whole_file(path) as beside:
             figure.savefig(beside, format=kind, dpi=200, metadata=undated)
 
 
-def _bars(axes: Any, distributions: Sequence[Distribution], ranges: Sequence[str]) -> None:
+def draw_bars(
+    axes: Any,
+    distributions: Sequence[Distribution],
+    ranges: Sequence[str],
+    colours: Sequence[str],
+) -> None:
+    """Fig. 2: for each range of similarity a bar per pairs table.
+
+    Args:
+        axes: matplotlib's, to draw on.
+        distributions: one per table.
+        ranges: names of the ranges.
+        colours: one per table, from the first again when they run out.
+    """
     width = 0.8 / len(distributions)
     for i, one in enumerate(distributions):
         left = [x + (i - (len(distributions) - 1) / 2) * width for x in range(len(ranges))]
         percent = [100 * share for share in one.shares]
-        drawn = axes.bar(left, percent, width, color=_COLOURS[i % 6], label=one.label)
+        drawn = axes.bar(left, percent, width, color=colours[i % len(colours)], label=one.label)
         if len(distributions) <= 3:
             axes.bar_label(drawn, fmt="%.0f", fontsize=7, padding=1)
     axes.set_xticks(range(len(ranges)), ranges)
@@ -73,10 +86,17 @@ def _bars(axes: Any, distributions: Sequence[Distribution], ranges: Sequence[str
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _coverage(axes: Any, distributions: Sequence[Distribution]) -> None:
+def draw_coverage(axes: Any, distributions: Sequence[Distribution], colours: Sequence[str]) -> None:
+    """The share of clips whose best match is at least so similar, a curve per pairs table.
+
+    Args:
+        axes: matplotlib's, to draw on.
+        distributions: one per table.
+        colours: one per table, from the first again when they run out.
+    """
     for i, one in enumerate(distributions):
         levels, shares = zip(*one.coverage, strict=True)
-        axes.plot(levels, [100 * s for s in shares], color=_COLOURS[i % 6], lw=1.6)
+        axes.plot(levels, [100 * s for s in shares], color=colours[i % len(colours)], lw=1.6)
     axes.set_xlabel("similarity s")
     axes.set_ylabel("clips at or above s (%)")
     axes.set_xlim(0, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,11 @@ _GAP = 4
 _SCALE, _FIGURES = 12, 48  # widths of the colour scale and of the figures beside it
 _FASTEST_MS = 40
 _FAINTEST, _STRONGEST = 0.25, 0.7  # how much of a frame its least and greatest heat cover
+
+
+def file_stem(clip_id: str) -> str:
+    """What the pictures of a clip are called, whatever its id holds."""
+    return re.sub(r"[^\w.+-]", "_", clip_id)
 
 
 def strip(example: Example, path: Path) -> None:

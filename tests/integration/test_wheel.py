@@ -59,6 +59,14 @@ def test_pipelines_and_cards_come_along(installed: Path, tmp_path: Path) -> None
     assert {c["name"] for c in cards} == {p.stem for p in (CHECKOUT / "manifests").glob("*.toml")}
 
 
+def test_the_page_of_a_report_comes_along(installed: Path) -> None:
+    folder = Path("sumlctl", "report", "template")
+    assert {p.name for p in (installed / folder).iterdir()} == {
+        p.name for p in (CHECKOUT / folder).iterdir()
+    }
+    assert (installed / folder / "page.html").is_file()
+
+
 def test_produced_tables_stay_out_of_the_wheel(installed: Path) -> None:
     assert list(installed.rglob("*.parquet")) == []
     assert (installed / "sumlctl" / "_shipped" / "pipelines" / "demo.toml").is_file()
