@@ -64,6 +64,7 @@ def evaluate(
         protocol, views, checkpoint, annotations, ci, allow_missing, scores_only
     )
     found = evaluation.evaluate(workspace, run, request)
+    _leave_receipt(workspace, found, request)
     metrics = found.metrics.to_pylist()
     result: dict[str, Any] = {"run": found.run, "metrics": metrics}
     if against:
@@ -86,6 +87,22 @@ def evaluate(
         f"{found.run}, protocol {found.protocol}", [h.replace("n_", "") for h in _SHOWN], rows
     )
     _show_more(result, against)
+
+
+def _leave_receipt(workspace: Workspace, found: Any, request: Any) -> None:
+    from sumlctl import config
+    from sumlctl.workflow import receipts, run_steps
+
+    data = config.load(workspace.run(found.run) / "pipeline.toml").data
+    weights = None
+    if request.checkpoint:
+        from sumlctl.learning.checkpoints import of_run
+
+        weights = of_run(workspace.run(found.run), request.checkpoint)
+    step = run_steps.evaluate(
+        workspace, found.run, data.fpv, found.views, request.protocol, weights
+    )
+    receipts.leave(workspace, step)
 
 
 def _levels(text: str) -> tuple[int, int, int]:
