@@ -53,8 +53,7 @@ def _column(path: Path, kind: str, column: str) -> set[str]:
 
 
 def _mine_pairs(workspace: Workspace, planned: Planned) -> str:
-    words = planned.step.words
-    fpv, split = (words[words.index(option) + 1] for option in ("--fpv", "--split"))
+    fpv, split = planned.step.about.partition("--")[0], planned.step.settings()["split"]
     return f"{_clips(workspace, [fpv], 'fpv', split):,} first-person clips"
 
 
