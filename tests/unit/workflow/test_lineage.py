@@ -11,6 +11,7 @@ from sumlctl.errors import SumlError
 from sumlctl.workflow import lineage
 
 CLIPS = "manifests/tiny-fpv/clips.parquet"
+PAIRS = "manifests/pairs/tiny-fpv--tiny-tpv.parquet"
 TRAINED = "runs/tiny/checkpoints/stage_two.pt"
 
 
@@ -46,11 +47,8 @@ def test_from_a_prediction_to_the_annotations(ran, start):
 
 def test_from_a_figure(ran):
     trail = lineage.trace(ran, ran.root / "figures" / "tiny.png")
-    assert trail["figures/tiny.png"].sources == (
-        "manifests/pairs/tiny-fpv--tiny-tpv.parquet",
-        CLIPS,
-    )
-    assert trail["manifests/pairs/tiny-fpv--tiny-tpv.parquet"].settings["encoder"] == "hashed"
+    assert trail["figures/tiny.png"].sources == (PAIRS, CLIPS)
+    assert trail[PAIRS].settings["encoder"] == "hashed"
 
 
 def test_without_receipts_tables_and_runs_tell_what_they_can(ran, copied):
@@ -61,7 +59,7 @@ def test_without_receipts_tables_and_runs_tell_what_they_can(ran, copied):
     assert trail["runs/tiny/metrics.parquet"].sources == ("runs/tiny/predictions.parquet",)
     assert trail["runs/tiny/metrics.parquet"].settings["views"] == "1x1"
     assert TRAINED in trail["runs/tiny/predictions.parquet"].sources
-    assert "manifests/pairs/tiny-fpv--tiny-tpv.parquet" in trail[TRAINED].sources
+    assert PAIRS in trail[TRAINED].sources
     # The clips table names its annotation file, but not where that lies.
     assert trail["clips.csv"].status == lineage.GONE
     figure = lineage.trace(workspace, workspace.root / "figures" / "tiny.png")

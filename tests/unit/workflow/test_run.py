@@ -149,8 +149,8 @@ def test_an_edited_table_stops_the_run(ran, copied, sumlctl):
     (line,) = (line for line in done.err.splitlines() if line.startswith("error: "))
     assert line == (
         "error: manifests/tiny-fpv/clips.parquet: edited since `index tiny-fpv` wrote it, got "
-        "other content; expected what the step's receipt says. Make it anew with `--from index`, or go "
-        "on with it as it is by `--from embed`."
+        "other content; expected what the step's receipt says. Make it anew with `--from index`, "
+        "or go on with it as it is by `--from embed`."
     )
     assert "index tiny-fpv: edited" in sumlctl("run", "tiny", "--dry-run").out
     again = sumlctl("run", "tiny", "--from", "index")
