@@ -16,6 +16,8 @@ NEXT = (
     "pairs show demo-fpv/F01_0_0",
     "histogram --by clip",
     "train demo --method fpv-only",
+    "run demo --dry-run",
+    "lineage figures/similarity.png",
     "doctor",
 )
 

@@ -51,7 +51,7 @@ def perform(
         recipe: the pipeline.
         workspace: where everything lies.
         steps: of the pipeline, in order.
-        command: does one command line, whose receipt it leaves, and tells why.
+        command: does one command line and tells why; most leave their receipts themselves.
         start: a kind of step; those before it are left as they are, it is done again.
 
     Raises:
@@ -70,8 +70,8 @@ def perform(
         try:
             outcomes[name] = _do(workspace, planned, command, start)
         except Interrupted as stop:
-            go_on = f"`sumlctl run {recipe.name}` goes on"
-            raise Interrupted(stop.signal_number, f"{stop}; {go_on}") from stop
+            text = f"{stop}, or with the same `sumlctl run`"
+            raise Interrupted(stop.signal_number, text) from stop
         except Exception as error:
             if planned.cell is None or len(recipe.cells) == 1:
                 raise
@@ -143,8 +143,11 @@ def _do(workspace: Workspace, planned: Planned, command: Command, start: str | N
     words: Sequence[str] = step.words
     if step.kind == "train" and planned.cell:
         words = trainings.ready(workspace, planned.cell, step, again)
+    before = receipts.read(step.receipt)
     if words:
         command(words, "; ".join(reasons))
+        if receipts.read(step.receipt) == before:
+            receipts.leave(workspace, step)
     for reason in receipts.state(workspace, step).reasons:
         console.warn(f"{step.name} is not up to date yet: {reason}")
     return Outcome(step.name, "done", reasons, round(time.monotonic() - began, 3))

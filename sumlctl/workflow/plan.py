@@ -83,6 +83,9 @@ def _wanted(recipe: Recipe, workspace: Workspace) -> Iterator[tuple[Cell | None,
         yield from ((cell, step) for step in _runs(recipe, cell, data[cell.label], workspace))
     if "cam" in recipe.steps:
         yield from _cams(recipe, data, workspace)
+    if "report" in recipe.steps:
+        last = recipe.cells[-1]  # its page shows the others beside it
+        yield last, run_steps.report(workspace, last.run, _looked_at(last, data[last.label]))
 
 
 def _data(cell: Cell, workspace: Workspace) -> Data:
@@ -177,8 +180,12 @@ def _cams(
         drawn = cell.said.cam
         if cell.label != drawn.against:
             chosen: dict[str, Any] = vars(drawn) | {"against": runs.get(drawn.against)}
-            used = data[cell.label] if cell.uses_tpv else replace(data[cell.label], tpv=[])
+            used = _looked_at(cell, data[cell.label])
             yield cell, run_steps.cam(workspace, cell.run, used, chosen)
+
+
+def _looked_at(cell: Cell, data: Data) -> Data:
+    return data if cell.uses_tpv else replace(data, tpv=[])
 
 
 def _ordered(recipe: Recipe, wanted: Mapping[str, Planned]) -> list[Planned]:

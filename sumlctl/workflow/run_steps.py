@@ -73,8 +73,9 @@ def evaluate(
     """Weights -> predictions and metrics; `views` such as `10x3`."""
     folder = workspace.run(run)
     used = weights or checkpoint(workspace, run)
-    other = {} if used == checkpoint(workspace, run) else {"checkpoint": str(used)}
-    chosen = {"views": views, **({"protocol": protocol} if protocol else {}), **other}
+    other = "" if used == checkpoint(workspace, run) else str(used)
+    named = {"views": views, "protocol": protocol, "checkpoint": other}
+    chosen = {key: value for key, value in named.items() if value}
     predictions = folder / "predictions.parquet"
     return Step(
         "eval",
@@ -116,6 +117,25 @@ def cam(
         (drawn,),
         lambda: given,
         packages=(*_VIDEO_PACKAGES, "matplotlib", "pillow"),
+    )
+
+
+def report(workspace: Workspace, run: str, data: Data) -> Step:
+    """Everything about a run -> one page."""
+    folder = workspace.run(run)
+    pairs = workspace.pairs(data.fpv, data.tpv)
+    return Step(
+        "report",
+        run,
+        ("report", run),
+        folder / "receipts" / "report.json",
+        (
+            checkpoint(workspace, run),
+            *(folder / f"{name}.parquet" for name in ("predictions", "metrics")),
+            *([pairs] if data.tpv else ()),
+        ),
+        (folder / "report.html",),
+        dict,
     )
 
 

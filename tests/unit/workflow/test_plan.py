@@ -60,6 +60,12 @@ def test_activation_maps_come_after_both_runs(workspace):
     )
 
 
+def test_the_page_comes_last_and_is_about_the_last_cell(workspace):
+    found = steps(workspace, SWEEP, "seed=0", 'steps=["train", "eval", "report"]')
+    assert names(found)[-1] == "report tiny.sum-l.seed-0"
+    assert found[-1].after == ("train tiny.sum-l.seed-0", "eval tiny.sum-l.seed-0")
+
+
 def test_a_run_may_start_from_anothers_weights(workspace):
     more = """
 [[matrix]]

@@ -146,12 +146,12 @@ def faults(workspace, more: str, *overrides: str) -> str:
 @pytest.mark.parametrize(
     ("more", "fault"),
     [
-        ("mining = { asign = 'first' }", "mining.asign is unknown, did you mean assign?"),
+        ("mining = { assigns = 'first' }", "mining.assigns is unknown, did you mean assign?"),
         ("mining = { assign = 'last' }", 'mining.assign = "last" is not one of first, spread'),
         ("cam = { count = 0 }", "cam.count = 0 is not at least 1"),
         ("cam = { against = 'fpv-only' }", 'cam.against = "fpv-only" is no cell of the matrix'),
         ("paper = 3", 'paper is not table = "..." and numbers.<cell>.<metric> = per cent'),
-        ("paper = { tabel = '1' }", "paper.tabel is unknown"),
+        ("paper = { tables = '1' }", "paper.tables is unknown"),
         ("paper = { numbers = { a = { b = 'c' } } }", 'paper is not table = "..."'),
         ("[[matrix]]\nseed = [1, 1]", "matrix: 2 cells are seed-1"),
         ("[[matrix]]\ndata.tpv = ['tiny-tpv']", 'data.tpv = "tiny-tpv" is not a list'),
@@ -162,8 +162,8 @@ def test_faults_of_what_is_for_run(workspace, more, fault):
 
 
 def test_an_unknown_step(workspace):
-    told = faults(workspace, "", 'steps=["index", "trian"]')
-    assert told == 'steps: "trian" is no step, did you mean train?'
+    told = faults(workspace, "", 'steps=["index", "training"]')
+    assert told == 'steps: "training" is no step, did you mean train?'
 
 
 def test_a_fault_of_one_cell_names_it(workspace):

@@ -205,7 +205,7 @@ def test_an_interrupted_training_goes_on(ran, copied, sumlctl, monkeypatch):
         patch.setattr(trainer.StageTrainer, "_batch", batch)
         stopped = sumlctl("run", "tiny")
     assert stopped.code == 128 + signal.SIGTERM
-    assert "`sumlctl run tiny` goes on" in stopped.err
+    assert "go on with `sumlctl train --resume tiny`, or with the same `sumlctl run`" in stopped.err
     done = sumlctl("run", "tiny")
     assert done.code == 0
     assert commands(done.out) == ["train --resume", "eval tiny"]
