@@ -102,7 +102,8 @@ def _check(
     recipe: Recipe, workspace: Workspace, steps: Sequence[Planned], start: str | None
 ) -> None:
     """Finds out before the work begins what would end it later."""
-    processes = max(int(os.environ.get(n, "1")) for n in ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS"))
+    told = (os.environ.get(name) for name in ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS"))
+    processes = max(int(n) if n and n.isdecimal() else 1 for n in told)
     if processes > 1:
         raise SumlError(
             "run",

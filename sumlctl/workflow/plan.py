@@ -147,8 +147,11 @@ def _histogram(recipe: Recipe, data: Mapping[str, Data], workspace: Workspace) -
 
 def _runs(recipe: Recipe, cell: Cell, data: Data, workspace: Workspace) -> Iterator[Step]:
     if "train" in recipe.steps:
-        sets = [word for text in cell.overrides for word in ("--set", text)]
         named = replace(data, encoder=Path(data.encoder).name)
+        overrides = list(cell.overrides)
+        if named.encoder != data.encoder:  # a folder; tables know it by its name
+            overrides.append(f"data.encoder={settings.toml(named.encoder)}")
+        sets = [word for text in overrides for word in ("--set", text)]
         yield run_steps.train(
             workspace,
             cell.run,

@@ -66,6 +66,14 @@ def test_the_page_comes_last_and_is_about_the_last_cell(workspace):
     assert found[-1].after == ("train tiny.sum-l.seed-0", "eval tiny.sum-l.seed-0")
 
 
+def test_an_encoder_in_a_folder_goes_by_its_name(workspace):
+    found = {one.step.kind: one.step for one in steps(workspace, "", "data.encoder=/models/mine")}
+    assert found["embed"].words == ("embed", "tiny-tpv", "--encoder", "/models/mine")
+    assert found["mine-pairs"].words[-2:] == ("--encoder", "mine")
+    assert found["train"].words[-2:] == ("--set", 'data.encoder="mine"')
+    assert workspace.narrations("tiny-fpv", "mine") in found["train"].inputs
+
+
 def test_a_run_may_start_from_anothers_weights(workspace):
     more = """
 [[matrix]]
