@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import signal
 
@@ -17,23 +16,6 @@ from sumlctl.workflow import receipts
 from tests.unit.workflow import tiny
 
 PAIRS = "manifests/pairs/tiny-fpv--tiny-tpv.parquet"
-
-
-def statuses(done) -> dict[str, str]:
-    """step -> status, of `run --json`."""
-    return {row["step"]: row["status"] for row in json.loads(done.out)}
-
-
-def commands(out: str) -> list[str]:
-    return re.findall(r"\$ sumlctl (\S+ \S+)", out)
-
-
-def edit(workspace, more: str) -> None:
-    tiny.build(workspace, more)
-
-
-def weights(workspace, run: str) -> bytes:
-    return (workspace.run(run) / "checkpoints" / "stage_two.pt").read_bytes()
 
 
 def test_every_step_leaves_its_outputs_and_its_receipt(ran):
@@ -64,7 +46,7 @@ def test_what_is_up_to_date_is_left_alone(ran, copied, sumlctl):
     done = sumlctl("run", "tiny")
     assert done.code == 0
     assert "tiny: nothing to do" in done.out
-    assert commands(done.out) == []
+    assert tiny.commands(done.out) == []
     assert {path: path.stat().st_mtime_ns for path in workspace.root.rglob("*")} == before
 
 
@@ -81,7 +63,7 @@ def test_work_done_by_hand_counts(workspace, sumlctl, tmp_path):
     assert sumlctl("train", "tiny", "--run", "tiny").code == 0
     assert sumlctl("eval").code == 0
     done = sumlctl("run", "tiny")
-    assert (done.code, commands(done.out)) == (0, [])
+    assert (done.code, tiny.commands(done.out)) == (0, [])
     assert "tiny: nothing to do" in done.out
 
 
@@ -92,14 +74,14 @@ def test_a_new_video_is_noticed_and_what_follows_from_it_done(ran, copied, sumlc
     done = sumlctl("run", "tiny")
     assert "index tiny-tpv  # input data/tiny-tpv/videos changed" in done.out
     # The videos table has the new time; the clips are the same.
-    assert commands(done.out) == ["index tiny-tpv", "train tiny", "eval tiny"]
+    assert tiny.commands(done.out) == ["index tiny-tpv", "train tiny", "eval tiny"]
     assert "input manifests/tiny-tpv/videos.parquet changed" in done.out
     assert (workspace.root / "runs" / "tiny.old" / "metrics.parquet").is_file()
 
 
 def test_a_changed_setting_is_named(ran, copied, sumlctl):
     workspace = copied(ran)
-    edit(workspace, "[mining]\ntop_k = 2")
+    tiny.build(workspace, "[mining]\ntop_k = 2")
     told = sumlctl("run", "tiny", "--dry-run").out
     assert "mine-pairs tiny-fpv--tiny-tpv: will run: setting top_k = 2, was 1" in told
     assert "train tiny: may run: depends on what mine-pairs tiny-fpv--tiny-tpv makes" in told
@@ -156,13 +138,13 @@ def test_an_edited_table_stops_the_run(ran, copied, sumlctl):
     again = sumlctl("run", "tiny", "--from", "index")
     assert again.code == 0
     # The table is as it was, and so is all that was made from it.
-    assert commands(again.out) == ["index tiny-fpv", "index tiny-tpv"]
+    assert tiny.commands(again.out) == ["index tiny-fpv", "index tiny-tpv"]
 
 
 def test_from_does_a_step_again_and_later_ones_only_if_needed(ran, copied, sumlctl):
     workspace = copied(ran)
     (workspace.root / "data").rename(workspace.root / "gone")  # earlier steps are not looked at
-    assert statuses(sumlctl("run", "tiny", "--from", "mine-pairs", "--json")) == {
+    assert tiny.statuses(sumlctl("run", "tiny", "--from", "mine-pairs", "--json")) == {
         "index tiny-fpv": "left out",
         "index tiny-tpv": "left out",
         "embed tiny-fpv hashed": "left out",
@@ -178,7 +160,7 @@ def test_from_train_keeps_the_earlier_run(ran, copied, sumlctl):
     workspace = copied(ran)
     assert sumlctl("run", "tiny", "--from", "train").code == 0
     assert {folder.name for folder in workspace.runs()} == {"tiny", "tiny.old"}
-    assert weights(workspace, "tiny.old") == weights(ran, "tiny")
+    assert tiny.weights(workspace, "tiny.old") == tiny.weights(ran, "tiny")
     left = receipts.read(workspace.run("tiny") / "receipts" / "train.json")
     assert left.command == ["train", "tiny", "--run", "tiny"]
 
@@ -208,7 +190,7 @@ def test_an_interrupted_training_goes_on(ran, copied, sumlctl, monkeypatch):
     assert "go on with `sumlctl train --resume tiny`, or with the same `sumlctl run`" in stopped.err
     done = sumlctl("run", "tiny")
     assert done.code == 0
-    assert commands(done.out) == ["train --resume", "eval tiny"]
+    assert tiny.commands(done.out) == ["train --resume", "eval tiny"]
     assert "stage_two: goes on at epoch 0" in done.err
     ended = pl.read_parquet(workspace.run("tiny") / "predictions.parquet")
     assert ended.equals(pl.read_parquet(ran.run("tiny") / "predictions.parquet"))
@@ -236,86 +218,6 @@ def test_weights_that_are_not_there_are_told_before_anything_is_done(workspace, 
     )
     told = sumlctl("run", "tiny", "--dry-run").out
     assert "missing: weights SLOW_8x8_R50.pyth" in told
-
-
-def test_a_sweep_ends_in_one_table_and_shares_its_steps(swept):
-    rows = pl.read_parquet(swept.root / "runs" / "tiny.results.parquet")
-    assert rows["run"].unique(maintain_order=True).to_list() == ["tiny.fpv-only", "tiny.sum-l"]
-    reported = rows.filter(pl.col("paper").is_not_null())
-    assert dict(reported.select("task", "paper").iter_rows()) == {"verb": 0.1, "noun": 0.2}
-    for run in ("tiny.fpv-only", "tiny.sum-l"):
-        own = pl.read_parquet(swept.run(run) / "metrics.parquet")
-        assert rows.filter(pl.col("run") == run)["value"].to_list() == own["value"].to_list()
-    assert len(list((swept.manifests / "receipts").glob("*.json"))) == 6
-
-
-def test_a_cell_that_fails_is_survived_and_named(swept, copied, sumlctl):
-    workspace = copied(swept)
-    matrix = '[[matrix]]\nloss.name = ["fpv-only", "sum-l", "triplet"]\n'
-    edit(workspace, matrix)
-    for run in ("tiny.fpv-only", "tiny.sum-l"):
-        shutil.rmtree(workspace.run(run))
-    workspace.run("tiny.sum-l").mkdir()
-    (workspace.run("tiny.sum-l") / "other.bin").touch()
-    done = sumlctl("run", "tiny", "--json")
-    assert done.code == 1
-    found = statuses(done)
-    assert (found["train tiny.sum-l"], found["eval tiny.sum-l"]) == ("failed", "not reached")
-    assert (found["eval tiny.fpv-only"], found["eval tiny.triplet"]) == ("done", "done")
-    assert "warning: train tiny.sum-l failed, going on with the next: " in done.err
-    assert "error: tiny: 1 of 3 runs failed, got train tiny.sum-l (" in done.err
-    rows = pl.read_parquet(workspace.root / "runs" / "tiny.results.parquet")
-    assert set(rows["group"]) == {"fpv-only", "triplet"}
-    shutil.rmtree(workspace.run("tiny.sum-l"))
-    again = statuses(sumlctl("run", "tiny", "--json"))
-    assert [step for step, status in again.items() if status == "done"] == [
-        "train tiny.sum-l",
-        "eval tiny.sum-l",
-    ]
-
-
-def test_an_unexpected_fault_of_a_cell_leaves_its_traceback(swept, copied, sumlctl, monkeypatch):
-    workspace = copied(swept)
-    shutil.rmtree(workspace.run("tiny.fpv-only"))
-
-    def broken(*_: object) -> None:
-        raise ZeroDivisionError("a bug")
-
-    monkeypatch.setattr(trainer.StageTrainer, "fit", broken)
-    done = sumlctl("run", "tiny")
-    assert done.code == 1
-    told = "ZeroDivisionError: a bug (runs/tiny.fpv-only/failed.txt has the traceback)"
-    assert f"train tiny.fpv-only failed, going on with the next: {told}" in done.err
-    text = (workspace.run("tiny.fpv-only") / "failed.txt").read_text()
-    assert text.startswith("Traceback")
-
-
-def test_an_equal_run_of_another_pipeline_is_taken_over(swept, copied, sumlctl):
-    workspace = copied(swept)
-    other = 'extends = "tiny"\nmatrix = []\nsteps = ["train", "eval"]\nloss = { name = "fpv-only" }'
-    (workspace.pipelines / "other.toml").write_text(other)
-    done = sumlctl("run", "other")
-    assert done.code == 0
-    assert "train other: the same as runs/tiny.fpv-only, taken over" in done.err
-    assert commands(done.out) == ["eval other"]
-    assert weights(workspace, "other") == weights(swept, "tiny.fpv-only")
-    assert "nothing to do" in sumlctl("run", "other").out
-
-
-def test_results_so_far(swept, copied, sumlctl):
-    copied(swept)
-    shown = sumlctl("run", "tiny", "--results").out
-    assert "verb accuracy@1" in shown
-    assert "(paper 10.0)" in shown
-    rows = json.loads(sumlctl("run", "tiny", "--results", "--json").out)
-    assert {row["run"] for row in rows} == {"tiny.fpv-only", "tiny.sum-l"}
-
-
-def test_a_fault_in_one_cell_is_told_before_the_first_is_trained(workspace, sumlctl):
-    tiny.build(workspace, "[[matrix]]\nhead.dropout = [0.1, 7]")
-    done = sumlctl("run", "tiny")
-    assert (done.code, done.out) == (1, "")
-    assert "dropout-7: a fault in the pipeline, got head.dropout = 7.0 is not at most" in done.err
 
 
 @pytest.mark.parametrize("variable", ["WORLD_SIZE", "SLURM_STEP_NUM_TASKS"])

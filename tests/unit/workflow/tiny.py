@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
+from typing import Any
+
 from sumlctl.workspace import Workspace
 
 CARD = """
@@ -58,3 +62,17 @@ def build(workspace: Workspace, more: str = "") -> None:
         card = workspace.manifests / f"tiny-{viewpoint}.toml"
         card.write_text(CARD.format(viewpoint=viewpoint), encoding="utf-8")
     (workspace.pipelines / "tiny.toml").write_text(PIPELINE + more, encoding="utf-8")
+
+
+def statuses(done: Any) -> dict[str, str]:
+    """step -> status, of `run --json`."""
+    return {row["step"]: row["status"] for row in json.loads(done.out)}
+
+
+def commands(out: str) -> list[str]:
+    """The first two words of each command line that was done."""
+    return re.findall(r"\$ sumlctl (\S+ \S+)", out)
+
+
+def weights(workspace: Workspace, run: str) -> bytes:
+    return (workspace.run(run) / "checkpoints" / "stage_two.pt").read_bytes()
