@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sumlctl import profiles, settings
+from sumlctl import __version__, profiles, settings, shipped
 from sumlctl.errors import SumlError
 from sumlctl.sections import (
     Checkpoints,
@@ -24,6 +25,8 @@ from sumlctl.sections import (
 )
 from sumlctl.settings import Component, limits
 
+# What `sumlctl run` reads from the same file (`sumlctl.workflow.recipe`).
+FOR_RUN = ("steps", "mining", "histogram", "cam", "matrix", "paper")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
@@ -73,28 +76,44 @@ class Pipeline:
     evaluation: Evaluation = field(default_factory=Evaluation, metadata=limits(neutral=True))
 
 
-def load(path: Path, overrides: Sequence[str] = (), profile: str | None = None) -> Pipeline:
+def load(
+    path: Path, overrides: Sequence[str] = (), profile: str | None = None, own: Path | None = None
+) -> Pipeline:
     """Reads a pipeline, applies a profile and `KEY=VALUE` overrides, checks everything.
 
-    Keys are dotted (`stage_two.epochs`), values are TOML; a bare word is a string. An override
-    that names another backbone or loss drops the options of the former one; such names are
-    applied before anything else.
+    What the file says for `sumlctl run` alone (`FOR_RUN`) is left aside.
 
     Args:
         path: the TOML file.
         overrides: win over the file and the profile.
         profile: wins over the file; a profile that the file names yields to the file's own keys.
+        own: folder of the user's pipelines, which the file may extend; default its own folder.
 
     Raises:
         SumlError: every fault of the file and the overrides at once.
     """
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SumlError(
-            path, "not valid TOML", got=error, expected="a pipeline", fix="Correct the file."
-        ) from error
     faults: list[str] = []
+    raw = read(path, faults, overrides, profile, own)
+    return checked(path, raw, faults)
+
+
+def read(
+    path: Path,
+    faults: list[str],
+    overrides: Sequence[str] = (),
+    profile: str | None = None,
+    own: Path | None = None,
+) -> dict[str, Any]:
+    """What `load` checks: the settings as they were said, with those of the pipelines extended.
+
+    Keys are dotted (`stage_two.epochs`), values are TOML; a bare word is a string. An override
+    that names another backbone or loss drops the options of the former one; such names are
+    applied before anything else.
+
+    Raises:
+        SumlError: a file that is no TOML, of a newer version, or whose `extends` leads nowhere.
+    """
+    raw = _extended(path, path.parent if own is None else own, {})
     names = [text for text in overrides if ".name=" in text.replace(" ", "")]
     for text in names:
         settings.override(Pipeline, raw, text, faults)
@@ -104,7 +123,23 @@ def load(path: Path, overrides: Sequence[str] = (), profile: str | None = None) 
     for text in overrides:
         if text not in names and _key(text) != "profile":
             settings.override(Pipeline, raw, text, faults)
-    pipeline = settings.parse(Pipeline, raw, faults)
+    return raw
+
+
+def checked(path: Path, raw: Mapping[str, Any], faults: list[str]) -> Pipeline:
+    """The pipeline that `read` read.
+
+    Raises:
+        SumlError: `faults` had some already, or there are more.
+    """
+    training = {key: value for key, value in raw.items() if key not in FOR_RUN}
+    pipeline = settings.parse(Pipeline, training, faults)
+    refuse(path, faults)
+    return pipeline
+
+
+def refuse(path: Path, faults: Sequence[str]) -> None:
+    """Raises a SumlError that tells all the faults of a pipeline, if there are any."""
     if faults:
         many = f"{len(faults)} faults" if len(faults) > 1 else "a fault"
         raise SumlError(
@@ -114,7 +149,55 @@ def load(path: Path, overrides: Sequence[str] = (), profile: str | None = None) 
             expected="known keys with possible values",
             fix="Correct the file or the --set options.",
         )
-    return pipeline
+
+
+def _extended(path: Path, own: Path, above: dict[Path, str]) -> dict[str, Any]:
+    """A file's settings over those of the pipeline that it extends, and so on.
+
+    Args:
+        path: the file.
+        own: folder of the user's pipelines; they shadow shipped ones.
+        above: the files that led here, and their names.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SumlError(
+            path, "not valid TOML", got=error, expected="a pipeline", fix="Correct the file."
+        ) from error
+    _check_version(path, raw.pop("requires", "0"))
+    base = raw.pop("extends", None)
+    if base is None:
+        return raw
+    below = shipped.find("pipelines", str(base), own, f"{path}: extends")
+    seen = above | {path: path.stem}
+    if below in seen:
+        raise SumlError(
+            path,
+            "pipelines extend each other in a circle",
+            got=" → ".join([*seen.values(), below.stem]),
+            expected="a pipeline that extends none at the end",
+            fix="Remove one `extends`, or give your own pipeline another name.",
+        )
+    return settings.merged(Pipeline, _extended(below, own, seen), raw)
+
+
+def _check_version(path: Path, required: Any) -> None:
+    """`requires` is the first version of sumlctl that knows what the pipeline says."""
+    needed, have = (_numbers(version) for version in (required, __version__))
+    if needed is None or have is None or needed > have:
+        raise SumlError(
+            path,
+            "pipeline of a newer version" if needed else "requires is no version",
+            got=f"requires = {settings.toml(required)}",
+            expected=f"at most {__version__}, the version that is installed",
+            fix="Install a newer sumlctl, or correct the file.",
+        )
+
+
+def _numbers(version: Any) -> tuple[int, ...] | None:
+    numbers = re.match(r"\d+(\.\d+)*", version) if isinstance(version, str) else None
+    return tuple(map(int, numbers[0].split("."))) if numbers else None
 
 
 def _key(text: str) -> str:

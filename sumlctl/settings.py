@@ -47,60 +47,113 @@ class Component:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def dump(values: Any) -> str:
-    """A dataclass of scalars and sections as TOML, every setting written out."""
+def dump(*several: Any) -> str:
+    """Dataclasses of scalars and sections as one TOML, every setting written out."""
     scalars, sections = [], []
-    for f in fields(values):
-        value = getattr(values, f.name)
-        if isinstance(value, Component):
-            sections.append(_section(f.name, {"name": value.name, **value.options}))
-        elif is_dataclass(value):
-            sections.append(_section(f.name, asdict(value)))  # type: ignore[arg-type]
-        else:
-            scalars.append(f"{f.name} = {toml(value)}\n")
+    for values in several:
+        for f in fields(values):
+            value = getattr(values, f.name)
+            if isinstance(value, Component):
+                sections.append(section(f"[{f.name}]", {"name": value.name, **value.options}))
+            elif is_dataclass(value):
+                sections.append(section(f"[{f.name}]", asdict(value)))  # type: ignore[arg-type]
+            else:
+                scalars.append(f"{f.name} = {toml(value)}\n")
     return "\n".join(["".join(scalars), *sections])
 
 
-def _section(name: str, values: Mapping[str, Any]) -> str:
-    return f"[{name}]\n" + "".join(f"{k} = {toml(v)}\n" for k, v in values.items())
+def section(header: str, values: Mapping[str, Any]) -> str:
+    """A section of TOML under its header; dotted keys stay as they are."""
+    return f"{header}\n" + "".join(f"{key} = {toml(value)}\n" for key, value in values.items())
 
 
 def toml(value: Any) -> str:
-    """A scalar or list as TOML."""
+    """A scalar, list or inline table as TOML."""
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
         return f"[{', '.join(toml(v) for v in value)}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{toml(str(k))} = {toml(v)}' for k, v in value.items())} }}"
     return repr(value)
 
 
-def differences(before: Any, after: Any, prefix: str = "") -> list[str]:
-    """Which settings of two instances of one dataclass differ, neutral ones aside.
+def flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    """Every setting of a dataclass by its dotted key, neutral ones aside."""
+    found: dict[str, Any] = {}
+    for f in fields(values):
+        value, where = getattr(values, f.name), f"{prefix}{f.name}"
+        if f.metadata.get("neutral"):
+            continue
+        if isinstance(value, Component):
+            options = {"name": value.name, **value.options}
+            found |= {f"{where}.{key}": option for key, option in options.items()}
+        elif is_dataclass(value):
+            found |= flat(value, f"{where}.")
+        else:
+            found[where] = value
+    return found
 
-    Returns:
-        Such as `stage_two.epochs = 30, was 20`.
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Which of two sets of flat settings differ, such as `stage_two.epochs = 30, was 20`.
+
+    Where a part has another name, its options go without saying.
     """
     told = []
-    for f in fields(before):
-        where, old, new = f"{prefix}{f.name}", getattr(before, f.name), getattr(after, f.name)
-        if old == new or f.metadata.get("neutral"):
+    for key in dict.fromkeys([*before, *after]):
+        name = f"{key.rpartition('.')[0]}.name"
+        of_one_only = key not in before or key not in after
+        if of_one_only and before.get(name) != after.get(name):
             continue
-        if isinstance(old, Component) and old.name == new.name:
-            changed = [key for key in old.options if old.options[key] != new.options[key]]
-            told += [_changed(f"{where}.{k}", old.options[k], new.options[k]) for k in changed]
-        elif isinstance(old, Component):
-            told.append(_changed(f"{where}.name", old.name, new.name))
-        elif is_dataclass(old):
-            told += differences(old, new, f"{where}.")
-        else:
-            told.append(_changed(where, old, new))
+        if of_one_only or before[key] != after[key]:
+            new, old = (_told(s.get(key)) for s in (after, before))
+            told.append(f"{key} = {new}, was {old}")
     return told
 
 
-def _changed(where: str, old: Any, new: Any) -> str:
-    return f"{where} = {toml(new)}, was {toml(old)}"
+def _told(value: Any) -> str:
+    return "nothing" if value is None else toml(value)
+
+
+def merged(cls: type, below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Two sets of settings as read from TOML, key by key; those `above` win.
+
+    Naming another module for a part drops the options of the former one.
+    """
+    result = dict(below)
+    for key, value in above.items():
+        old = below.get(key)
+        if isinstance(value, dict) and isinstance(old, dict) and not _renamed(cls, key, old, value):
+            result[key] = merged(cls, old, value)
+        else:
+            result[key] = value
+    return result
+
+
+def _renamed(cls: type, key: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether `new` names another module for the part `key` than `old` does."""
+    parts = [f.name for f in fields(cls) if "kind" in f.metadata]
+    if key not in parts or "name" not in new:
+        return False
+    return components.fold(str(old.get("name"))) != components.fold(str(new["name"]))
+
+
+def assignment(text: str, faults: list[str]) -> tuple[str, Any]:
+    """The key and the value of one `KEY=VALUE`; no key, with the fault told, if it is none."""
+    key, equals, shown_value = (part.strip() for part in text.partition("="))
+    if not equals or not key:
+        faults.append(f"{text} is not KEY=VALUE")
+        return "", None
+    try:
+        return key, tomllib.loads(f"value = {shown_value}")["value"]
+    except tomllib.TOMLDecodeError:
+        if _BARE_WORD.fullmatch(shown_value):
+            return key, shown_value
+    faults.append(f"{text} has a value that is not TOML")
+    return "", None
 
 
 def override(cls: type, raw: dict[str, Any], text: str, faults: list[str]) -> None:
@@ -109,17 +162,9 @@ def override(cls: type, raw: dict[str, Any], text: str, faults: list[str]) -> No
     Keys are dotted, values are TOML, a bare word is a string. Naming another module for a part
     drops the options of the former one.
     """
-    key, equals, shown_value = (part.strip() for part in text.partition("="))
-    if not equals or not key:
-        faults.append(f"{text} is not KEY=VALUE")
+    key, value = assignment(text, faults)
+    if not key:
         return
-    try:
-        value = tomllib.loads(f"value = {shown_value}")["value"]
-    except tomllib.TOMLDecodeError:
-        if not _BARE_WORD.fullmatch(shown_value):
-            faults.append(f"{text} has a value that is not TOML")
-            return
-        value = shown_value
     *sections, last = key.split(".")
     table = raw
     for section in sections:
@@ -127,9 +172,7 @@ def override(cls: type, raw: dict[str, Any], text: str, faults: list[str]) -> No
         if not isinstance(table, dict):
             faults.append(f"{text}: {section} is not a section")
             return
-    parts = [f.name for f in fields(cls) if "kind" in f.metadata]
-    other = components.fold(str(table.get("name"))) != components.fold(str(value))
-    if last == "name" and set(sections) & set(parts) and other:
+    if last == "name" and any(_renamed(cls, s, table, {last: value}) for s in sections):
         table.clear()
     table[last] = value
 

@@ -25,15 +25,19 @@ def available(kind: str, own: Path) -> dict[str, Path]:
     return {f.stem: f for f in files}
 
 
-def find(kind: str, name: str, own: Path) -> Path:
+def find(kind: str, name: str, own: Path, where: object = "command line") -> Path:
     """The TOML of that name.
+
+    Args:
+        kind: `manifests` or `pipelines`.
+        name: without its ending.
+        own: the folder of that kind in the user's workspace.
+        where: what asks for it, for the error.
 
     Raises:
         SumlError: there is none; the nearest names are given.
     """
     known = available(kind, own)
     if name not in known:
-        raise unknown_name(
-            "command line", {"manifests": "dataset"}.get(kind, "pipeline"), name, known
-        )
+        raise unknown_name(where, {"manifests": "dataset"}.get(kind, "pipeline"), name, known)
     return known[name]

@@ -24,6 +24,7 @@ _MAKERS = {
     "pairs": "sumlctl mine-pairs",
     "predictions": "sumlctl eval",
     "metrics": "sumlctl eval",
+    "results": "sumlctl run",
 }
 
 _COLUMNS: dict[str, dict[str, str]] = {
@@ -85,6 +86,23 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "metric": "string",
         "k": "int16",
         "value": "double",
+        "n_clips": "int64",
+        "n_views": "int16",
+    },
+    # One row per run of a sweep and number: the metrics of all of them, beside the paper's.
+    "results": {
+        "cell": "string",
+        "group": "string",
+        "run": "string",
+        "seed": "int64",
+        "settings": "string",
+        "protocol": "string",
+        "task": "string",
+        "subset": "string",
+        "metric": "string",
+        "k": "int16",
+        "value": "double",
+        "paper": "double",
         "n_clips": "int64",
         "n_views": "int16",
     },

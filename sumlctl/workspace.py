@@ -54,6 +54,44 @@ class Workspace:
         base = os.environ.get("SUMLCTL_DATA")
         return (Path(base).expanduser() if base else self.root / "data") / dataset / kind
 
+    def weights(self, name: str) -> Path:
+        """A file of pretrained weights.
+
+        Args:
+            name: a path, in the workspace or where one is, or the name of a file in `data/weights`.
+        """
+        given = Path(name).expanduser()
+        usual = self.root / given if len(given.parts) > 1 else self.data("weights", name)
+        return given if given.is_file() and not usual.is_file() else usual
+
+    def find_weights(self, name: str) -> Path:
+        """The same, where there is one.
+
+        Raises:
+            SumlError: there is none.
+        """
+        path = self.weights(name)
+        if not path.is_file():
+            raise SumlError(
+                "encoders.init",
+                "weights file is missing",
+                got=repr(name),
+                expected=f"the file {path}",
+                fix="Put it there, name another with `--set encoders.init=FILE`, "
+                "or none to start from random weights.",
+            )
+        return path
+
+    def receipt(self, step: str, about: str) -> Path:
+        """The receipt of a step that belongs to no run; those of a run lie in its folder."""
+        return self.manifests / "receipts" / f"{step}.{about}.json"
+
+    def receipts(self) -> list[Path]:
+        """All receipts."""
+        shared, own = self.receipt("*", "*"), self.run("*") / "receipts" / "*.json"
+        patterns = (path.relative_to(self.root).as_posix() for path in (shared, own))
+        return sorted(path for pattern in patterns for path in self.root.glob(pattern))
+
     def run(self, name: str) -> Path:
         return self.root / "runs" / name
 

@@ -74,23 +74,22 @@ def list_pipelines(
     """Pipelines: what there is."""
     if context.invoked_subcommand:
         return
-    import tomllib
+    from sumlctl.workflow import catalogue
 
-    found = shipped.available("pipelines", workspace.pipelines)
-    rows = []
-    for name, path in found.items():
-        title = tomllib.loads(path.read_text(encoding="utf-8")).get("title", "")
-        rows.append({"name": name, "title": title, "file": str(path)})
+    rows = [asdict(entry) for entry in catalogue.entries(workspace)]
     if json:
         console.show_json(rows)
-    else:
-        console.show_table("pipelines", ("name", "title"), [(r["name"], r["title"]) for r in rows])
+        return
+    header = ("table", "name", "title", "missing")
+    shown = [[*(row[key] for key in header[:3]), ", ".join(row["missing"])] for row in rows]
+    console.show_table("pipelines", header, shown)
 
 
 def show_pipeline(name: NameArgument, workspace: WorkspaceOption = HERE) -> None:
-    """Print a pipeline."""
-    path = shipped.find("pipelines", name, workspace.pipelines)
-    console.show(f"# {path}\n{path.read_text(encoding='utf-8').rstrip()}")
+    """Print a pipeline with every setting, those that it inherits and defaults too."""
+    from sumlctl.workflow import catalogue
+
+    console.show(catalogue.resolved(name, workspace).rstrip())
 
 
 def copy_pipeline(

@@ -1,11 +1,15 @@
-"""Options that many commands share."""
+"""Options that many commands share, and commands that do others."""
 
 from __future__ import annotations
 
+import shlex
+import sys
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
 
+from sumlctl import console
 from sumlctl.workspace import Workspace
 
 HERE = Workspace(".")
@@ -28,3 +32,34 @@ WorkspaceOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+
+_INTERRUPTED = 130  # what typer makes of Ctrl-C
+
+
+class _Line:
+    """The command line of the step that is being done, where another command does it."""
+
+    words: list[str] | None = None
+
+
+def command_line() -> list[str]:
+    """The words of the command that is being done, for processes that repeat it."""
+    return _Line.words or sys.argv[1:]
+
+
+def command_in(app: typer.Typer, workspace: Workspace) -> Callable[[Sequence[str], str], None]:
+    """What does one command line after another in this process; each is shown, and why."""
+
+    def command(words: Sequence[str], why: str) -> None:
+        console.show(f"\n$ sumlctl {shlex.join(words)}  # {why}")
+        _Line.words = [*words, "--workspace", str(workspace.root)]
+        try:
+            code = app(_Line.words, standalone_mode=False)
+        finally:
+            _Line.words = None
+        if code == _INTERRUPTED:
+            raise KeyboardInterrupt
+        if code:
+            raise typer.Exit(code)
+
+    return command

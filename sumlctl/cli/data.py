@@ -48,11 +48,13 @@ def index(
 ) -> None:
     """Read annotations, probe videos, write their tables."""
     from sumlctl.datasets import index as indexing
+    from sumlctl.workflow import data_steps, receipts
 
-    done = [
-        indexing.index(name, workspace, annotations=annotations, videos=videos, jobs=jobs)
-        for name in datasets
-    ]
+    done = []
+    for name in datasets:
+        found = indexing.index(name, workspace, annotations=annotations, videos=videos, jobs=jobs)
+        receipts.leave(workspace, data_steps.index(workspace, name, annotations, videos))
+        done.append(found)
     if json:
         console.show_json([_plain(asdict(d)) for d in done])
     for one in () if json else done:
@@ -88,11 +90,15 @@ def embed(
     """Encode every distinct narration with Sentence-BERT, once."""
     from sumlctl.narrations import choose
     from sumlctl.narrations import embed as embedding
+    from sumlctl.workflow import data_steps, receipts
 
     names = datasets or _every_indexed(workspace)
     choice = choose.choose(encoder)
-    results = embedding.embed(names, workspace, choice, device=device, batch_size=batch_size)
-    done = [_plain(asdict(one)) for one in results]
+    done = []
+    for found in embedding.embed(names, workspace, choice, device=device, batch_size=batch_size):
+        step = data_steps.embed(workspace, found.dataset, encoder or choice.name, choice.weights)
+        receipts.leave(workspace, step)
+        done.append(_plain(asdict(found)))
     if json:
         console.show_json(done)
         return

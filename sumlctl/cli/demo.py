@@ -1,8 +1,7 @@
-"""`demo`: the whole path on generated videos, one command after another."""
+"""`demo`: the pipeline `demo`, the whole path on generated videos."""
 
 from __future__ import annotations
 
-import shlex
 import time
 from pathlib import Path
 
@@ -10,20 +9,15 @@ import typer
 
 from sumlctl import console
 from sumlctl.cli.common import HERE, WorkspaceOption
+from sumlctl.cli.run import perform
 
-STEPS = (
-    "index demo-fpv demo-tpv",
-    "embed demo-fpv demo-tpv --encoder all-MiniLM-L6-v2",
-    "mine-pairs --fpv demo-fpv --tpv demo-tpv --assign spread",
-    "histogram --fpv demo-fpv --tpv demo-tpv --out {root}/figures/similarity.png",
-    "train demo",
-    "eval",
-)
 NEXT = (
     "pairs list --sort=-similarity",
     "pairs show demo-fpv/F01_0_0",
     "histogram --by clip",
     "train demo --method fpv-only",
+    "run demo --dry-run",
+    "lineage figures/similarity.png",
     "doctor",
 )
 
@@ -32,12 +26,11 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def demo(workspace: WorkspaceOption = HERE) -> None:
         """Go the whole way on generated videos."""
+        from sumlctl.workflow import recipe
+
         start = time.monotonic()
         before = _files(workspace.root)
-        for step in STEPS:
-            words = [word.format(root=workspace.root) for word in shlex.split(step)]
-            console.show(f"\n$ sumlctl {shlex.join(words)}")
-            app([*words, "--workspace", str(workspace.root)], standalone_mode=False)
+        perform(app, recipe.read("demo", workspace), workspace)
         _say_what_was_made(workspace.root, before, time.monotonic() - start)
 
 

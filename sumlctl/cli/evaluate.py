@@ -77,6 +77,7 @@ def evaluate(
         protocol, views, checkpoint, split, annotations, ci, allow_missing, scores_only
     )
     found = evaluation.evaluate(workspace, run, request)
+    _leave_receipt(workspace, found, request)
     metrics = found.metrics.to_pylist()
     result: dict[str, Any] = {"run": found.run, "metrics": metrics}
     if against:
@@ -118,6 +119,22 @@ def _adopted(
             param_hint="--fpv, --tpv, --pipeline",
         )
     return adopt(workspace, Path(checkpoint), fpv, tpv, pipeline)
+
+
+def _leave_receipt(workspace: Workspace, found: Any, request: Any) -> None:
+    from sumlctl import config
+    from sumlctl.workflow import receipts, run_steps
+
+    data = config.load(workspace.run(found.run) / "pipeline.toml").data
+    weights = None
+    if request.checkpoint:
+        from sumlctl.learning.checkpoints import of_run
+
+        weights = of_run(workspace.run(found.run), request.checkpoint)
+    step = run_steps.evaluate(
+        workspace, found.run, data.fpv, found.views, request.protocol, weights
+    )
+    receipts.leave(workspace, step)
 
 
 def _levels(text: str) -> tuple[int, int, int]:

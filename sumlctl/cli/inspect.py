@@ -10,6 +10,7 @@ import typer
 
 from sumlctl import console
 from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption
+from sumlctl.workspace import Workspace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,6 +80,20 @@ def cam(
                 "panels": [panel.describe() for panel in example.panels],
             }
         )
+    _leave_receipt(
+        workspace,
+        run,
+        {
+            "against": against,
+            "clip": clip,
+            "split": split,
+            "count": count,
+            "of": of,
+            "relative": relative,
+            "checkpoint": checkpoint,
+        },
+        out,
+    )
     if json:
         console.show_json(shown)
         return
@@ -88,6 +103,16 @@ def cam(
     names = [column.replace("_", " ") for column in header]
     console.show_table("class activation maps", names, rows)
     console.note(f"wrote {len(shown)} strips (.png) and animations (.webp) to {folder}")
+
+
+def _leave_receipt(
+    workspace: Workspace, run: str, chosen: Mapping[str, Any], out: Path | None
+) -> None:
+    from sumlctl import config
+    from sumlctl.workflow import receipts, run_steps
+
+    data = config.load(workspace.run(run) / "pipeline.toml").data
+    receipts.leave(workspace, run_steps.cam(workspace, run, data, chosen, out))
 
 
 def retrieve(

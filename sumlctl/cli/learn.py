@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption
+from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption, command_line
+from sumlctl.workspace import Workspace
 
 
 def register(app: typer.Typer) -> None:
@@ -61,7 +62,8 @@ def train(
         "precision": precision,
     }
     overrides = [*config.overrides(options), *(settings or ())]
-    chosen = config.load(_pipeline_file(workspace, pipeline, resume), overrides, profile)
+    file = _pipeline_file(workspace, pipeline, resume)
+    chosen = config.load(file, overrides, profile, own=workspace.pipelines)
 
     from sumlctl.evaluation.validation import validator
     from sumlctl.learning import runs
@@ -76,16 +78,51 @@ def train(
         prepared = learning.prepare(workspace, chosen)
         if resume:
             runs.go_on(workspace, prepared.pipeline, resume, prepared.pairs.inputs)
-        launch.spawn(chosen, sys.argv[1:])
+        launch.spawn(chosen, command_line())
         return
     folder = learning.train(workspace, chosen, run, resume, validator)
+    if not console.is_silent():
+        _leave_receipt(workspace, folder, (file.stem, overrides, profile) if not resume else None)
     if json:
         console.show_json({"run": folder.name, "folder": str(folder)})
     else:
         console.show(f"trained {folder}; next: sumlctl eval {folder.name}")
 
 
-def _pipeline_file(workspace: Any, pipeline: str | None, resume: str | None) -> Any:
+def _leave_receipt(
+    workspace: Workspace, folder: Path, asked: tuple[str, list[str], str | None] | None
+) -> None:
+    """Tells what a run was made of.
+
+    Args:
+        workspace: where the tables are.
+        folder: of the run.
+        asked: pipeline, overrides and profile of a new run; None for one that was gone on with.
+    """
+    from sumlctl import components, config, settings
+    from sumlctl.workflow import receipts, run_steps
+
+    words = ["train", "--resume", folder.name]
+    if asked:
+        pipeline, overrides, profile = asked
+        words = ["train", pipeline, "--run", folder.name]
+        words += [word for text in overrides for word in ("--set", text)]
+        words += ["--profile", profile] if profile else []
+    trained = config.load(folder / "pipeline.toml")
+    method = components.load("losses", trained.loss.name)(**trained.loss.options)
+    step = run_steps.train(
+        workspace,
+        folder.name,
+        trained.data,
+        words,
+        lambda: settings.flat(trained),
+        uses_tpv=method.uses_tpv,
+        init=trained.encoders.init,
+    )
+    receipts.leave(workspace, step)
+
+
+def _pipeline_file(workspace: Workspace, pipeline: str | None, resume: str | None) -> Path:
     from sumlctl import console, shipped
 
     if resume is not None and pipeline is not None:

@@ -45,11 +45,14 @@ def mine_pairs(
 ) -> None:
     """Find the best third-person clip for each first-person clip."""
     from sumlctl.mining import pairs, pool, similarity
+    from sumlctl.workflow import data_steps, receipts
 
     for name in (fpv, *tpv):
         pool.check_dataset(workspace, name)
     settings = pairs.Settings(split, top_k, min_similarity, assign, index, seed, match)
     mined = pairs.mine(fpv, tpv, workspace, settings, encoder=encoder, device=device)
+    step = data_steps.mine_pairs(workspace, fpv, tpv, mined.encoder, vars(settings))
+    receipts.leave(workspace, step)
     for side in (mined.fpv, mined.tpv):
         pairs.say_left_out(side)
     summary = pairs.summary(mined)
@@ -129,8 +132,11 @@ def histogram(
     found = [similarity.distribution(p, workspace, by=by, class_stat=class_stat) for p in chosen]
     if out:
         from sumlctl.report.figures import similarity_figure
+        from sumlctl.workflow import data_steps, receipts
 
         similarity_figure(found, similarity.range_names(found[0].edges), out)
+        step = data_steps.histogram(workspace, chosen, out, by, class_stat)
+        receipts.leave(workspace, step)
     if json:
         console.show_json([asdict(d) for d in found])
     else:

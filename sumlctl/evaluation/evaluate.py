@@ -62,6 +62,7 @@ class Evaluated:
     Args:
         run: its name.
         protocol: the name of the protocol that was used.
+        views: temporal times spatial ones, such as `10x3`; empty where the predictions do not say.
         context: what the predictions were scored against.
         tasks: of the first-person heads.
         predictions: rows of the predictions table.
@@ -70,6 +71,7 @@ class Evaluated:
 
     run: str
     protocol: str
+    views: str
     context: Context
     tasks: list[Task]
     predictions: pl.DataFrame
@@ -129,7 +131,9 @@ def evaluate(
     inputs = {workspace.relative(path): tables.digest(path)}
     tables.write(metrics, folder / "metrics.parquet", "metrics", inputs=inputs, config=settings)
     tasks = fpv_tasks({data.fpv: _vocabulary(workspace, data.fpv)})
-    return Evaluated(folder.name, protocol, context, tasks, predictions, metrics)
+    return Evaluated(
+        folder.name, protocol, settings.get("views", ""), context, tasks, predictions, metrics
+    )
 
 
 def _vocabulary(workspace: Workspace, dataset: str) -> dict[str, list[list[str]]]:

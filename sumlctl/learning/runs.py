@@ -80,7 +80,8 @@ def go_on(workspace: Workspace, pipeline: Pipeline, run: str, inputs: dict[str, 
         SumlError: settings or tables changed since.
     """
     path = stored(workspace, run)
-    if changed := settings.differences(config.load(path), pipeline):
+    before, tables_then = begun(path.parent)
+    if changed := settings.changes(settings.flat(before), settings.flat(pipeline)):
         raise SumlError(
             f"--resume {run}",
             "settings changed since the run began",
@@ -88,9 +89,7 @@ def go_on(workspace: Workspace, pipeline: Pipeline, run: str, inputs: dict[str, 
             expected=f"those of {workspace.relative(path)}",
             fix="Leave them as they were, or start a new run.",
         )
-    begun = json.loads((path.parent / "log.jsonl").read_text(encoding="utf-8").splitlines()[0])
-    before = begun.get("inputs", {})
-    if altered := [name for name in inputs if before.get(name) != inputs[name]]:
+    if altered := [name for name in inputs if tables_then.get(name) != inputs[name]]:
         raise SumlError(
             f"--resume {run}",
             "tables changed since the run began",
@@ -100,3 +99,25 @@ def go_on(workspace: Workspace, pipeline: Pipeline, run: str, inputs: dict[str, 
         )
     console.note(f"run: {workspace.relative(path.parent)}")
     return path.parent
+
+
+def begun(folder: Path) -> tuple[Pipeline, dict[str, str]]:
+    """The settings that a run was begun with, and path -> sha256 of its tables.
+
+    Raises:
+        SumlError: the folder is no run's.
+    """
+    path, log = folder / "pipeline.toml", folder / "log.jsonl"
+    try:
+        first = json.loads(log.read_text(encoding="utf-8").partition("\n")[0])
+        inputs = dict(first["inputs"])
+        path.stat()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SumlError(
+            folder,
+            "not a run of sumlctl",
+            got=f"no {path.name}, or a {log.name} that does not say how it began",
+            expected="a folder that `sumlctl train` made",
+            fix="Move it elsewhere or choose another name.",
+        ) from error
+    return config.load(path), inputs

@@ -77,14 +77,8 @@ def prepare(workspace: Workspace, pipeline: Pipeline) -> Prepared:
     method = components.load("losses", pipeline.loss.name)(**pipeline.loss.options)
     chosen = pairs.choose(workspace, pipeline.data, method.uses_tpv)
     pipeline = as_started(replace(pipeline, data=chosen))
-    if pipeline.encoders.init and not Path(pipeline.encoders.init).is_file():
-        raise SumlError(
-            "encoders.init",
-            "weights file is missing",
-            got=repr(pipeline.encoders.init),
-            expected="a file of pretrained weights",
-            fix="Correct the path, or leave it empty to start from random weights.",
-        )
+    if pipeline.encoders.init:
+        workspace.find_weights(pipeline.encoders.init)
     pipeline = replace(pipeline, precision=resolved(pipeline.precision))
     packages(pipeline.log)
     two_view.check_input(pipeline)
@@ -208,9 +202,10 @@ class _Run:
         model = two_view.build(self.pipeline, tasks, dimension)
         same = not self.pipeline.encoders.stage_one
         if init := self.pipeline.encoders.init:
+            weights = self.workspace.weights(init)
             for viewpoint in tasks:
                 side = "fpv" if same else viewpoint
-                coverage = load_encoder(model[viewpoint].encoder, Path(init), side)
+                coverage = load_encoder(model[viewpoint].encoder, weights, side)
                 used, unused = len(coverage.loaded), len(coverage.unused)
                 console.note(f"{viewpoint} encoder: {used} weights from {init}, {unused} unused")
         if same and "tpv" in tasks:
@@ -265,7 +260,7 @@ class _Run:
     def _stage_one_key(self) -> str:
         """A digest of everything that the weights of stage one depend on."""
         p, tables_of_tpv = self.pipeline, self.prepared.pairs.inputs
-        init = tables.digest(Path(p.encoders.init)) if p.encoders.init else ""
+        init = tables.digest(self.workspace.weights(p.encoders.init)) if p.encoders.init else ""
         used = {
             "settings": {part: asdict(p)[part] for part in _STAGE_ONE_SETTINGS},
             "tasks": [task.describe() for task in self.tasks["tpv"]],

@@ -57,6 +57,7 @@ class Mined:
         fpv: the first-person side.
         tpv: the third-person side.
         search: over the distinct narrations; None for a match by labels, which compares all.
+        encoder: name of the one whose vectors were compared.
         written: the table.
     """
 
@@ -65,6 +66,7 @@ class Mined:
     fpv: Side
     tpv: Side
     search: Certified | None
+    encoder: str
     written: Path
 
 
@@ -126,7 +128,7 @@ def mine(
     sources = [*first.sources, *pool.sources, *vectors.sources]
     inputs = {workspace.relative(source): tables.digest(source) for source in sources}
     tables.write(kept.to_arrow(), path, "pairs", inputs=inputs, config=config)
-    return Mined(pairs, kept, first, pool, search, path)
+    return Mined(pairs, kept, first, pool, search, vectors.encoder["name"], path)
 
 
 def _check(settings: Settings, tpv: Sequence[str]) -> None:

@@ -38,6 +38,11 @@ class Choice:
     folder: Path | None
     weights_sha256: str
 
+    @property
+    def weights(self) -> Path | None:
+        """The file of its weights, if it has one."""
+        return _weights(self.folder) if self.folder else None
+
 
 def choose(wanted: str | None) -> Choice:
     """Resolves `--encoder`: a model folder, a hub name, `hashed`, or None for the default.
@@ -80,6 +85,12 @@ def choose(wanted: str | None) -> Choice:
     )
 
 
+def expected() -> str:
+    """The name of the encoder that `choose` takes when none is asked for; nothing is fetched."""
+    default = cached(DEFAULT) or packaged() is None or _hub_is_reachable()
+    return DEFAULT if default else PACKAGED
+
+
 def cached(name: str) -> Path | None:
     """The folder of a hub model in the local cache, if it is there; no network is used."""
     return _hub(name, local=True)
@@ -105,10 +116,8 @@ def _from_package(folder: Path) -> Choice:
 
 
 def _from_folder(name: str, folder: Path) -> Choice:
-    for file in _WEIGHTS:
-        if (folder / file).is_file():
-            sha256 = tables.digest(folder / file)
-            return Choice(name.rsplit("/", 1)[-1], "sbert", folder, sha256)
+    if weights := _weights(folder):
+        return Choice(name.rsplit("/", 1)[-1], "sbert", folder, tables.digest(weights))
     raise SumlError(
         folder,
         "no weights in the encoder's folder",
@@ -116,6 +125,10 @@ def _from_folder(name: str, folder: Path) -> Choice:
         expected=" or ".join(_WEIGHTS),
         fix="Give --encoder a sentence-transformers model folder.",
     )
+
+
+def _weights(folder: Path) -> Path | None:
+    return next((folder / name for name in _WEIGHTS if (folder / name).is_file()), None)
 
 
 def _hub(name: str, *, local: bool) -> Path | None:

@@ -50,11 +50,11 @@ def strips(subject: Subject, count: int) -> list[Strip]:
 
 
 def _draw(subject: Subject, folder: Path, count: int) -> list[Path]:
-    from sumlctl.evaluation import cam
+    from sumlctl.evaluation.cam.examples import cam
 
     assert subject.run is not None
     drawn = []
-    for example in cam.cam(subject.workspace, subject.run.name, count=count):
+    for example in cam(subject.workspace, subject.run.name, count=count):
         path = folder / f"{heatmaps.file_stem(example.clip_id)}.png"
         heatmaps.strip(example, path)
         drawn.append(path)

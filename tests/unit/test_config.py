@@ -196,15 +196,19 @@ def test_a_profile_leaves_alone_what_a_method_does_not_have(tmp_path):
         assert "weighted" not in loaded.loss.options
 
 
-def test_differences_name_the_settings_but_not_neutral_ones(load):
+def told(before, after) -> list[str]:
+    return settings.changes(settings.flat(before), settings.flat(after))
+
+
+def test_changes_name_the_settings_but_not_neutral_ones(load):
     before = load("", "loss.sigma=0.1")
     after = load("", "loss.sigma=0.2", "stage_two.epochs=31", "workers=9", "log.every=3")
-    assert settings.differences(before, after) == [
+    assert told(before, after) == [
         "loss.sigma = 0.2, was 0.1",
         "stage_two.epochs = 31, was 30",
     ]
     other = load("", "loss.name=triplet", 'data.tpv=["a"]')
-    assert settings.differences(before, other) == [
+    assert told(before, other) == [
         'data.tpv = ["a"], was []',
         'loss.name = "triplet", was "sum-l"',
     ]
@@ -215,7 +219,7 @@ def test_not_toml(load):
         load("seed = ")
 
 
-@pytest.mark.parametrize("name", ["sum-l", "slowfast", "charades-ego", "demo"])
+@pytest.mark.parametrize("name", sorted(shipped.available("pipelines", Path("none"))))
 def test_shipped_pipelines_load_and_survive_a_round_trip(name, tmp_path):
     pipeline = config.load(shipped.find("pipelines", name, Path("none")))
     path = tmp_path / "again.toml"
@@ -232,3 +236,72 @@ def test_strings_survive_a_round_trip(load, tmp_path):
 def test_options_of_a_command_become_overrides():
     options = {"data.fpv": "ek55", "data.tpv": ["a", "b"], "devices": None, "seed": 2}
     assert config.overrides(options) == ['data.fpv="ek55"', 'data.tpv=["a", "b"]', "seed=2"]
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Writes pipelines into one folder and loads one of them."""
+
+    def write(**files: str):
+        for name, text in files.items():
+            (tmp_path / f"{name}.toml").write_text(text, encoding="utf-8")
+        return config.load(tmp_path / f"{[*files][-1]}.toml")
+
+    return write
+
+
+def test_a_pipeline_extends_another_key_by_key(own):
+    pipeline = own(
+        grandparent="seed = 1\n[stage_two]\nepochs = 9\nbatch_size = 8\n[data]\ntpv = ['a', 'b']",
+        parent='extends = "grandparent"\n[stage_two]\nepochs = 7',
+        child='extends = "parent"\nseed = 3\n[data]\ntpv = ["c"]',
+    )
+    assert (pipeline.seed, pipeline.stage_two.epochs, pipeline.stage_two.batch_size) == (3, 7, 8)
+    assert pipeline.data.tpv == ["c"]
+
+
+def test_another_method_of_the_child_drops_the_options_of_the_parents(own):
+    parent = '[loss]\nname = "sum-l"\nsigma = 0.2'
+    assert own(p=parent, c='extends = "p"\n[loss]\nw_m = 0.3').loss.options["sigma"] == 0.2
+    assert own(p=parent, c='extends = "p"\n[loss]\nname = "SumL"').loss.options["sigma"] == 0.2
+    other = own(p=parent, c='extends = "p"\n[loss]\nname = "triplet"')
+    assert other.loss == settings.Component("triplet", OTHER_LOSS | {"margin": 0.1})
+
+
+def test_the_users_pipeline_shadows_the_shipped_one_that_is_extended(tmp_path):
+    child = tmp_path / "elsewhere" / "child.toml"
+    child.parent.mkdir()
+    child.write_text('extends = "slowfast"')
+    assert config.load(child).backbone.name == "slowfast50"
+    (tmp_path / "slowfast.toml").write_text('[backbone]\nname = "x3d_s"')
+    assert config.load(child, own=tmp_path).backbone.name == "x3d_s"
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({"a": 'extends = "a"'}, "extend each other in a circle, got a → a;"),
+        (
+            {"c": 'extends = "a"', "b": 'extends = "c"', "a": 'extends = "b"'},
+            "extend each other in a circle, got a → b → c → a;",
+        ),
+        ({"a": 'extends = "slowfst"'}, "no such pipeline, got 'slowfst'"),
+        ({"a": "extends = 3"}, "no such pipeline, got '3'"),
+        ({"a": 'requires = "9.1"\nnewer = 1'}, 'newer version, got requires = "9.1"'),
+        ({"b": 'requires = "9"', "a": 'extends = "b"'}, 'newer version, got requires = "9"'),
+        ({"a": "requires = 1.5"}, "requires is no version, got requires = 1.5"),
+    ],
+)
+def test_extending_what_cannot_be_extended(own, files, told):
+    with pytest.raises(SumlError) as caught:
+        own(**files)
+    assert told in str(caught.value)
+
+
+def test_a_pipeline_may_ask_for_this_version(own):
+    assert own(a='requires = "0.1"\nseed = 4').seed == 4
+
+
+def test_training_leaves_aside_what_is_for_run(load):
+    text = 'steps = ["fly"]\nmatrix = 3\npaper = 1\nmining = 2\nhistogram = 1\ncam = 7\nseed = 5'
+    assert load(text).seed == 5

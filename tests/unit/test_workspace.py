@@ -102,3 +102,39 @@ def test_the_root_itself_may_be_a_link(tmp_path):
     (tmp_path / "disk").mkdir()
     (tmp_path / "videos").symlink_to(tmp_path / "disk")
     assert inside(tmp_path / "videos", "a.mp4", "here") == tmp_path / "videos/a.mp4"
+
+
+def test_weights_lie_in_the_workspace_or_where_one_is(monkeypatch, tmp_path):
+    workspace = Workspace(tmp_path / "w")
+    monkeypatch.delenv("SUMLCTL_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    usual = tmp_path / "w/data/weights/r50.pyth"
+    assert workspace.weights("r50.pyth") == usual
+    (tmp_path / "r50.pyth").touch()
+    assert workspace.weights("r50.pyth") == Path("r50.pyth")
+    usual.parent.mkdir(parents=True)
+    usual.touch()
+    assert workspace.weights("r50.pyth") == usual
+    trained = "runs/a/checkpoints/stage_two.pt"
+    assert workspace.weights(trained) == tmp_path / "w" / trained
+    assert workspace.weights("/disk/r50.pyth") == Path("/disk/r50.pyth")
+    monkeypatch.setenv("SUMLCTL_DATA", "/disk")
+    assert workspace.weights("r101.pyth") == Path("/disk/weights/r101.pyth")
+
+
+def test_weights_that_are_missing_are_named_with_their_place(tmp_path):
+    with pytest.raises(SumlError) as caught:
+        Workspace(tmp_path).find_weights("r50.pyth")
+    assert str(caught.value).startswith(
+        "encoders.init: weights file is missing, got 'r50.pyth'; expected the file "
+        f"{tmp_path}/data/weights/r50.pyth."
+    )
+
+
+def test_receipts_lie_beside_the_tables_and_in_runs(tmp_path):
+    workspace = Workspace(tmp_path)
+    own = workspace.run("a") / "receipts" / "train.json"
+    for path in (workspace.receipt("index", "ek55"), own):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    assert workspace.receipts() == [tmp_path / "manifests/receipts/index.ek55.json", own]

@@ -12,8 +12,9 @@ import polars as pl
 
 from sumlctl import tables
 from sumlctl.errors import SumlError
-from sumlctl.mining.pool import Narrations, Side
+from sumlctl.mining.pool import Side
 from sumlctl.mining.search import nearest
+from sumlctl.narrated import Narrated
 from sumlctl.workspace import Workspace
 
 MOST = 50_000  # pairs in a page
@@ -141,7 +142,7 @@ def candidates(workspace: Workspace, pairs: Pairs) -> dict[str, list[tuple[str, 
     """
     made = pairs.config
     pool = Side.load(workspace, made["tpv"], "tpv", pairs.split)
-    vectors = Narrations(workspace, [made["fpv"], *made["tpv"]], made["encoder"]["name"])
+    vectors = Narrated(workspace, [made["fpv"], *made["tpv"]], made["encoder"]["name"])
     taken: dict[str, set[str]] = {}
     for said, told in pairs.rows.select("fpv_narration", "tpv_narration").iter_rows():
         taken.setdefault(said, set()).add(told)

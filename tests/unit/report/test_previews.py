@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from sumlctl.errors import SumlError
-from sumlctl.evaluation.cam import Example
+from sumlctl.evaluation.cam.examples import Example
 from sumlctl.learning.clips import Clip
 from sumlctl.report import maps, previews
 from sumlctl.report.gather import pairs
@@ -119,7 +119,7 @@ def test_strips_of_an_earlier_training_are_drawn_anew(own_world, monkeypatch) ->
         asked.update(run=run, count=count)
         return iter([Example("ego/5", "colour 5", [])])
 
-    monkeypatch.setattr("sumlctl.evaluation.cam.cam", examples)
+    monkeypatch.setattr("sumlctl.evaluation.cam.examples.cam", examples)
     monkeypatch.setattr("sumlctl.report.heatmaps.strip", lambda _, path: strip(path, "blue"))
     (one,) = maps.strips(subject, 1)
     assert asked == {"run": "mine", "count": 1}

@@ -1,0 +1,127 @@
+"""Steps that make tables: from annotations to pairs, and the figure of their similarities."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sumlctl import shipped
+from sumlctl.workflow.step import Step, inputs_of, options, under
+from sumlctl.workspace import Workspace
+
+# Options that go without saying.
+_MINING = {
+    "split": "train",
+    "top_k": 1,
+    "min_similarity": None,
+    "assign": "first",
+    "index": "exact",
+    "seed": 0,
+    "match": "text",
+}
+_DRAWING = {"by": "class", "class_stat": "mean"}
+
+
+def index(
+    workspace: Workspace,
+    dataset: str,
+    annotations: Path | None = None,
+    videos: Path | None = None,
+) -> Step:
+    """Annotations and videos -> tables of a dataset; folders are named where they are not usual."""
+    card = shipped.find("manifests", dataset, workspace.manifests)
+    folders = {"annotations": annotations, "videos": videos}
+    given = {key: str(path.resolve()) for key, path in folders.items() if path is not None}
+    folder = annotations or workspace.data(dataset, "annotations")
+    clips = workspace.table(dataset, "clips")
+
+    def as_read() -> dict[Path, str]:
+        named = inputs_of(clips)
+        return {folder / n: digest for n, digest in named.items() if (folder / n).is_file()}
+
+    return Step(
+        "index",
+        dataset,
+        ("index", dataset, *options(given)),
+        workspace.receipt("index", dataset),
+        (card, videos or workspace.data(dataset, "videos")),
+        (clips, workspace.table(dataset, "videos")),
+        lambda: {"card": "own" if card.parent == workspace.manifests else "shipped", **given},
+        packages=("av", "decord", "polars"),
+        as_read=as_read,
+    )
+
+
+def embed(workspace: Workspace, dataset: str, encoder: str, weights: Path | None = None) -> Step:
+    """Narrations of a dataset -> their vectors.
+
+    Args:
+        workspace: where the tables are.
+        dataset: its name.
+        encoder: the encoder's name, or its folder.
+        weights: its weights, once they are known.
+    """
+    name = Path(encoder).name
+    return Step(
+        "embed",
+        f"{dataset} {name}",
+        ("embed", dataset, "--encoder", encoder),
+        workspace.receipt("embed", f"{dataset}.{name}"),
+        (workspace.table(dataset, "clips"), *([weights] if weights else ())),
+        (workspace.narrations(dataset, name),),
+        dict,
+        packages=("sentence-transformers", "torch"),
+        as_read=lambda: under(workspace, inputs_of(workspace.narrations(dataset, name))),
+    )
+
+
+def mine_pairs(
+    workspace: Workspace, fpv: str, tpv: Sequence[str], encoder: str, chosen: Mapping[str, Any]
+) -> Step:
+    """Vectors of both sides -> pairs; `chosen` are the options of `mine-pairs`."""
+    pairs = workspace.pairs(fpv, list(tpv))
+    datasets = dict.fromkeys([fpv, *tpv])
+    given = {key: value for key, value in chosen.items() if _MINING.get(key) != value}
+    sides = [("--fpv", fpv), *(("--tpv", name) for name in tpv), ("--encoder", encoder)]
+    return Step(
+        "mine-pairs",
+        pairs.stem,
+        ("mine-pairs", *(word for side in sides for word in side), *options(given)),
+        workspace.receipt("mine-pairs", pairs.stem),
+        (
+            *(workspace.table(name, "clips") for name in datasets),
+            *(workspace.narrations(name, encoder) for name in datasets),
+        ),
+        (pairs,),
+        lambda: {"encoder": encoder, **_MINING, **given},
+        packages=("faiss-gpu", "faiss-cpu", "numpy", "polars"),
+        as_read=lambda: under(workspace, inputs_of(pairs)),
+    )
+
+
+def histogram(
+    workspace: Workspace, tables: Sequence[Path], out: Path, by: str, class_stat: str
+) -> Step:
+    """Pairs tables -> Fig. 2."""
+    named = [path.stem.partition("--") for path in tables]
+    fpv, tpv = ([*dict.fromkeys(name[side] for name in named)] for side in (0, 2))
+    about = workspace.relative_or_absolute(out)
+    sides = [*(("--fpv", name) for name in fpv), *(("--tpv", name) for name in tpv)]
+    chosen = {"by": by, "class_stat": class_stat}
+    return Step(
+        "histogram",
+        about,
+        (
+            "histogram",
+            *(word for side in sides for word in side),
+            *options({key: value for key, value in chosen.items() if value != _DRAWING[key]}),
+            *("--out", str(out)),
+        ),
+        workspace.receipt("histogram", re.sub(r"[^\w.+-]+", ".", about).strip(".")),
+        (*tables, *(workspace.table(name, "clips") for name in fpv)),
+        (out,),
+        lambda: {**chosen, "pairs": [path.stem for path in tables]},
+        packages=("matplotlib", "polars"),
+    )

@@ -1,0 +1,199 @@
+"""`sumlctl lineage`: from a file back to annotations, decoder, weights and configuration."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sumlctl.errors import SumlError
+from sumlctl.workflow import receipts, run_steps
+from sumlctl.workflow.receipts import Mark, Receipt
+from sumlctl.workspace import Workspace
+
+AS_MADE, CHANGED, GONE, UNKNOWN = "as made", "changed since", "gone", "not recorded"
+
+
+@dataclass(frozen=True)
+class File:
+    """One file on the way.
+
+    Args:
+        name: path in the workspace.
+        status: `as made`, `changed since` it was written or read, `gone`, or `not recorded`.
+        sha256: as it was written or read.
+        holds: what is in it, such as `294 rows (train fpv 210, val fpv 84)`.
+        command: the command line that made it; empty where nobody recorded that.
+        made: the version of sumlctl, the packages and the time; by name.
+        settings: what it was made with.
+        sources: names of the files that it was made from.
+        end: why the trail ends here; empty where it goes on.
+    """
+
+    name: str
+    status: str
+    sha256: str
+    holds: str = ""
+    command: str = ""
+    made: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
+    end: str = ""
+
+    def describe(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+
+def trace(workspace: Workspace, path: Path) -> dict[str, File]:
+    """The file and all that it came from, by name; the file itself first.
+
+    Raises:
+        SumlError: there is no such file.
+    """
+    inside = workspace.root / path
+    path = inside if inside.exists() and not path.exists() else path
+    if not path.exists():
+        raise SumlError(
+            path,
+            "no such file",
+            got="nothing",
+            expected="a figure, a table or a checkpoint",
+            fix="Give the path of a file that sumlctl made.",
+        )
+    return _Trail(workspace).back_from(workspace.relative_or_absolute(path))
+
+
+class _Trail:
+    """Follows receipts; where there is none, what tables and runs say of themselves."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        found = (receipts.read(path) for path in workspace.receipts())
+        self._receipts = [receipt for receipt in found if receipt]
+        self._makers = {name: receipt for receipt in self._receipts for name in receipt.outputs}
+
+    def back_from(self, name: str) -> dict[str, File]:
+        trail: dict[str, File] = {}
+        ahead: list[tuple[str, Mark | None]] = [(name, None)]
+        while ahead:
+            name, as_read = ahead.pop(0)
+            if name not in trail:
+                trail[name], sources = self._file(name, as_read)
+                ahead += sources.items()
+        return trail
+
+    def _file(self, name: str, as_read: Mark | None) -> tuple[File, Mapping[str, Mark]]:
+        path = self._workspace.root / name
+        receipt = self._makers.get(name)
+        if receipt is None:
+            return self._without_receipt(name, path, as_read)
+        known = as_read or receipt.outputs[name]
+        file = File(
+            name,
+            _status(path, known),
+            known.sha256,
+            _holds(path),
+            "sumlctl " + " ".join(receipt.command),
+            _made(receipt),
+            receipt.settings,
+            tuple(receipt.inputs),
+            "" if receipt.inputs else "the step has no input",
+        )
+        return file, receipt.inputs
+
+    def _without_receipt(
+        self, name: str, path: Path, as_read: Mark | None
+    ) -> tuple[File, Mapping[str, Mark]]:
+        made, config, inputs = _own_record(path)
+        known = as_read or receipts.mark(path)
+        sources = {self._named(source): Mark(sha256) for source, sha256 in inputs.items()}
+        if sources:
+            end = ""
+        elif any(name in receipt.inputs for receipt in self._receipts):
+            end = "given"
+        else:
+            end = "no receipt names it: it was made by hand, or by another program"
+        status = _status(path, known) if as_read else (AS_MADE if sources else UNKNOWN)
+        file = File(
+            name,
+            status,
+            known.sha256,
+            _holds(path),
+            made=made,
+            settings=config,
+            sources=tuple(sources),
+            end=end,
+        )
+        return file, sources
+
+    def _named(self, source: str) -> str:
+        """An input as a table names it, by the name that receipts have for it."""
+        path = self._workspace.root / source
+        return self._workspace.relative_or_absolute(path) if path.exists() else source
+
+
+def _status(path: Path, known: Mark) -> str:
+    now = receipts.mark(path, known if known.mtime_ns else None)
+    if not now.sha256:
+        return GONE
+    return AS_MADE if now.sha256 == known.sha256 else CHANGED
+
+
+def _made(receipt: Receipt) -> dict[str, str]:
+    return {"sumlctl": receipt.version, **receipt.packages, "finished": receipt.finished}
+
+
+def _own_record(path: Path) -> tuple[dict[str, str], dict[str, Any], dict[str, str]]:
+    """Who made a table or checkpoint, with which settings, from what, as far as it says so."""
+    if path.suffix == ".parquet" and path.is_file():
+        metadata = _metadata(path)
+        values = {
+            key: json.loads(metadata.get(f"sumlctl.{key}".encode(), b"{}"))
+            for key in ("config", "inputs")
+        }
+        version = metadata.get(b"sumlctl.version", b"").decode()
+        return {"sumlctl": version} if version else {}, values["config"], values["inputs"]
+    if path.parent.name == "checkpoints":
+        return {}, {}, run_steps.begun_with(path.parent.parent)
+    return {}, {}, {}
+
+
+def _metadata(path: Path) -> Mapping[bytes, bytes]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_schema(path).metadata or {}
+    except pa.ArrowException:
+        return {}
+
+
+def _holds(path: Path) -> str:
+    """How many rows a table or an annotation file has, how many files a folder."""
+    if path.is_dir():
+        return f"{receipts.mark(path).size:,} files"
+    if not path.is_file():
+        return ""
+    if path.suffix == ".parquet":
+        return _rows(path)
+    if path.suffix == ".csv":
+        with path.open(encoding="utf-8", errors="replace", newline="") as file:
+            return f"{max(sum(1 for _ in csv.reader(file)) - 1, 0):,} rows"
+    return ""
+
+
+def _rows(path: Path) -> str:
+    import polars as pl
+
+    if b"sumlctl.schema" not in _metadata(path):
+        return ""
+    rows = pl.scan_parquet(path)
+    total = f"{rows.select(pl.len()).collect().item():,} rows"
+    if {"split", "viewpoint"} - set(rows.collect_schema().names()):
+        return total
+    grouped = rows.group_by("split", "viewpoint", maintain_order=True).len().collect()
+    return f"{total} ({', '.join(f'{s} {v} {n:,}' for s, v, n in grouped.iter_rows())})"

@@ -1,0 +1,148 @@
+"""Steps of one run: its training, its evaluation, and what is drawn of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sumlctl.sections import Data
+from sumlctl.workflow.step import Step, inputs_of, options, under
+from sumlctl.workspace import Workspace
+
+_VIDEO_PACKAGES = ("av", "torch", "torchvision", "pytorchvideo")
+
+
+def train(
+    workspace: Workspace,
+    run: str,
+    data: Data,
+    words: Sequence[str],
+    settings: Callable[[], Mapping[str, Any]],
+    *,
+    uses_tpv: bool,
+    init: str = "",
+    asked: str = "",
+) -> Step:
+    """Pairs, or first-person clips alone -> weights.
+
+    Args:
+        workspace: where the tables are and the run goes.
+        run: its name.
+        data: the datasets and the encoder.
+        words: the command line.
+        settings: the flat settings of the training.
+        uses_tpv: whether third-person clips matter.
+        init: the pretrained weights that it names.
+        asked: see `Step`.
+    """
+    folder = workspace.run(run)
+    datasets = dict.fromkeys([data.fpv, *(data.tpv if uses_tpv else ())])
+    read = [workspace.table(name, kind) for name in datasets for kind in ("clips", "videos")]
+    if uses_tpv:
+        read += [workspace.narrations(name, data.encoder) for name in datasets]
+        read.append(workspace.pairs(data.fpv, data.tpv))
+    return Step(
+        "train",
+        run,
+        tuple(words),
+        folder / "receipts" / "train.json",
+        (*read, *([workspace.weights(init)] if init else ())),
+        (checkpoint(workspace, run), folder / "pipeline.toml"),
+        settings,
+        asked,
+        packages=(*_VIDEO_PACKAGES, "lightning-fabric"),
+        as_read=lambda: under(workspace, begun_with(folder)),
+    )
+
+
+def checkpoint(workspace: Workspace, run: str) -> Path:
+    """The weights that a run ends with."""
+    return workspace.run(run) / "checkpoints" / "stage_two.pt"
+
+
+def evaluate(
+    workspace: Workspace,
+    run: str,
+    fpv: str,
+    views: str,
+    protocol: str | None = None,
+    weights: Path | None = None,
+) -> Step:
+    """Weights -> predictions and metrics; `views` such as `10x3`."""
+    folder = workspace.run(run)
+    used = weights or checkpoint(workspace, run)
+    other = "" if used == checkpoint(workspace, run) else str(used)
+    named = {"views": views, "protocol": protocol, "checkpoint": other}
+    chosen = {key: value for key, value in named.items() if value}
+    predictions = folder / "predictions.parquet"
+    return Step(
+        "eval",
+        run,
+        ("eval", run, *options(chosen)),
+        folder / "receipts" / "eval.json",
+        (used, *(workspace.table(fpv, kind) for kind in ("clips", "videos"))),
+        (predictions, folder / "metrics.parquet"),
+        lambda: chosen,
+        packages=_VIDEO_PACKAGES,
+        as_read=lambda: under(workspace, inputs_of(predictions)),
+    )
+
+
+def cam(
+    workspace: Workspace,
+    run: str,
+    data: Data,
+    chosen: Mapping[str, Any],
+    out: Path | None = None,
+) -> Step:
+    """Weights -> activation maps; `chosen` are the options of `cam`, None or empty for left out."""
+    folder = workspace.run(run)
+    given = {key: value for key, value in chosen.items() if value}
+    runs = [run, *([given["against"]] if "against" in given else ())]
+    datasets = dict.fromkeys([data.fpv, *data.tpv])
+    pairs = workspace.pairs(data.fpv, data.tpv)
+    drawn = out or folder / "figures" / "cam"
+    return Step(
+        "cam",
+        run,
+        ("cam", run, *options(given), *(("--out", str(drawn)) if out else ())),
+        folder / "receipts" / "cam.json",
+        (
+            *(checkpoint(workspace, name) for name in runs),
+            *(workspace.table(name, kind) for name in datasets for kind in ("clips", "videos")),
+            *([pairs] if data.tpv else ()),
+        ),
+        (drawn,),
+        lambda: given,
+        packages=(*_VIDEO_PACKAGES, "matplotlib", "pillow"),
+    )
+
+
+def report(workspace: Workspace, run: str, data: Data) -> Step:
+    """Everything about a run -> one page."""
+    folder = workspace.run(run)
+    pairs = workspace.pairs(data.fpv, data.tpv)
+    return Step(
+        "report",
+        run,
+        ("report", run),
+        folder / "receipts" / "report.json",
+        (
+            checkpoint(workspace, run),
+            *(folder / f"{name}.parquet" for name in ("predictions", "metrics")),
+            *([pairs] if data.tpv else ()),
+        ),
+        (folder / "report.html",),
+        dict,
+    )
+
+
+def begun_with(folder: Path) -> dict[str, str]:
+    """The tables that a run was begun with, by their names in the workspace."""
+    try:
+        with (folder / "log.jsonl").open(encoding="utf-8") as file:
+            return dict(json.loads(file.readline()).get("inputs", {}))
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
