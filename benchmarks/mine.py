@@ -16,7 +16,7 @@ import torch
 from benchmarks.common import report, seconds, shared_data
 from sumlctl.datasets.index import index
 from sumlctl.mining.pairs import Settings, mine
-from sumlctl.mining.pool import Narrations, Side
+from sumlctl.mining.pool import Side, narrated
 from sumlctl.mining.search import certified
 from sumlctl.narrations import choose
 from sumlctl.narrations.embed import embed
@@ -39,7 +39,7 @@ def _real() -> list[dict[str, object]]:
         list(embed(names, workspace, choose.choose(choose.PACKAGED)))
         first = Side.load(workspace, ["ek55"], "fpv", "train")
         pool = Side.load(workspace, ["charades-ego"], "tpv", "train")
-        vectors = Narrations(workspace, names, None)
+        vectors = narrated(workspace, names, None)
         whole = seconds(lambda: mine("ek55", ["charades-ego"], workspace, Settings()))
     queries, base = vectors.of(first.texts), vectors.of(pool.texts)
     segments = torch.from_numpy(vectors.of(first.clips.get_column("narration").to_list()))
