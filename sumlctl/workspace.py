@@ -95,6 +95,10 @@ class Workspace:
     def run(self, name: str) -> Path:
         return self.root / "runs" / name
 
+    def checkpoint(self, name: str) -> Path:
+        """The weights that a run ends with."""
+        return self.run(name) / "checkpoints" / "stage_two.pt"
+
     def runs(self) -> list[Path]:
         """Run folders, the most recently trained last."""
         found = (self.root / "runs").glob("*/pipeline.toml")

@@ -132,7 +132,7 @@ def _leave_receipt(workspace: Workspace, found: Any, request: Any) -> None:
 
         weights = of_run(workspace.run(found.run), request.checkpoint)
     step = run_steps.evaluate(
-        workspace, found.run, data.fpv, found.views, request.protocol, weights
+        workspace, found.run, data.fpv, found.views, request.protocol, weights, request.split
     )
     receipts.leave(workspace, step)
 
@@ -155,7 +155,7 @@ def _levels(text: str) -> tuple[int, int, int]:
 
 def _names(found: Any) -> dict[str, list[str]]:
     """Class names of each task, from the run's own record."""
-    return {task.name: [c for b in task.blocks for c in b.classes] for task in found.tasks}
+    return {task.name: task.classes for task in found.tasks}
 
 
 def _compared(workspace: Workspace, found: Any, against: str) -> dict[str, Any]:

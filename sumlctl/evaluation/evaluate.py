@@ -130,14 +130,10 @@ def evaluate(
     settings = {**made_from(table)[1], "protocol": protocol}
     inputs = {workspace.relative(path): tables.digest(path)}
     tables.write(metrics, folder / "metrics.parquet", "metrics", inputs=inputs, config=settings)
-    tasks = fpv_tasks({data.fpv: _vocabulary(workspace, data.fpv)})
+    tasks = fpv_tasks({data.fpv: clips.vocabulary(workspace, data.fpv)})
     return Evaluated(
         folder.name, protocol, settings.get("views", ""), context, tasks, predictions, metrics
     )
-
-
-def _vocabulary(workspace: Workspace, dataset: str) -> dict[str, list[list[str]]]:
-    return tables.metadata(tables.read(workspace.table(dataset, "clips"), "clips"), "vocabulary")
 
 
 def predictions_of(workspace: Workspace, run: str) -> pl.DataFrame:
@@ -190,7 +186,7 @@ def _predict(workspace: Workspace, folder: Path, pipeline: Pipeline, asked: Requ
     )
     whole = _whole_videos(asked.protocol, data.fpv)
     checkpoint = checkpoints.of_run(folder, asked.checkpoint)
-    checkpoints.read(checkpoint)
+    checkpoints.read(checkpoint)  # a fault of the file is told before anything is read for it
     used = [*(workspace.table(data.fpv, kind) for kind in ("clips", "videos")), checkpoint]
     inputs = {workspace.relative(p): tables.digest(p) for p in used}
     fabric = launch(1, pipeline.precision)

@@ -11,7 +11,7 @@ from typing import Any
 from sumlctl import config, console, shipped, tables
 from sumlctl.config import Pipeline
 from sumlctl.errors import SumlError, unknown_name
-from sumlctl.learning import checkpoints, runs, two_view
+from sumlctl.learning import checkpoints, clips, runs, two_view
 from sumlctl.learning.checkpoints import Coverage
 from sumlctl.learning.tasks import Task, fpv_tasks, tpv_tasks
 from sumlctl.learning.weights import read
@@ -57,13 +57,13 @@ def adopt(
     chosen = _pipeline(workspace, found, fpv, list(tpv), pipeline)
     origin = {"name": source.name, "sha256": tables.digest(source), "layout": found.origin}
     name = re.sub(r"[^\w.+-]", "_", f"{fpv}.{source.stem}")
-    path = workspace.run(name) / "checkpoints" / "stage_two.pt"
+    path = workspace.checkpoint(name)
     if path.is_file():
         _check_same(path, {"source": origin, "pipeline": asdict(chosen)})
         return name
     model = two_view.build(chosen, tasks, _projection_size(found))
     _say(found, {view: set_branch(model[view], found, view) for view in tasks})
-    if not path.parent.parent.is_dir():
+    if not workspace.run(name).is_dir():
         runs.claim(workspace, chosen, name, {})
     described = {view: [task.describe() for task in listed] for view, listed in tasks.items()}
     record = {"stage": "stage_two", "source": origin, "pipeline": asdict(chosen)}
@@ -78,8 +78,7 @@ def _vocabularies(
     for dataset in datasets:
         if dataset not in workspace.indexed():
             raise unknown_name("--fpv, --tpv", "indexed dataset", dataset, workspace.indexed())
-        table = tables.read(workspace.table(dataset, "clips"), "clips", ["clip_id"])
-        found[dataset] = tables.metadata(table, "vocabulary") or {}
+        found[dataset] = clips.vocabulary(workspace, dataset)
     return found
 
 
@@ -89,26 +88,21 @@ def _pipeline(
     backbone, why = guess(found)
     name = name or ("slowfast" if backbone.startswith("slowfast") else "sum-l")
     path = shipped.find("pipelines", name, workspace.pipelines)
+    plain = config.load(path, own=workspace.pipelines)
     method = "sum-l" if tpv else "fpv-only"
     options: dict[str, Any] = {"data.fpv": fpv, "data.tpv": tpv, "loss.name": method}
-    if config.load(path).backbone.name != backbone:
+    if plain.backbone.name != backbone:
         options["backbone.name"] = backbone
     options["projection.unit_features"] = found.origin == "sum-l"  # as its code trains them
-    options["data.eval_split"] = _split(workspace, fpv, config.load(path).data.eval_split)
-    chosen = config.load(path, config.overrides(options))
+    there, wanted = clips.splits(workspace, fpv, "fpv"), plain.data.eval_split
+    options["data.eval_split"] = "test" if wanted not in there and "test" in there else wanted
+    chosen = config.load(path, config.overrides(options), own=workspace.pipelines)
     size, seen = chosen.input, chosen.evaluation
     console.note(
         f"{found.origin} weights of {backbone} ({why}); pipeline {name}: {size.frames} frames at "
         f"stride {size.stride}, crop {size.crop}, {seen.temporal_views}x{seen.spatial_views} views"
     )
     return chosen
-
-
-def _split(workspace: Workspace, dataset: str, wanted: str) -> str:
-    table = tables.read(workspace.table(dataset, "clips"), "clips", ["viewpoint", "split"])
-    rows = zip(*(table.column(name).to_pylist() for name in ("viewpoint", "split")), strict=True)
-    there = {split for viewpoint, split in rows if viewpoint == "fpv"}
-    return "test" if wanted not in there and "test" in there else wanted
 
 
 def _projection_size(found: ForeignWeights) -> int | None:

@@ -164,6 +164,27 @@ def _with_videos(rows: pl.DataFrame, workspace: Workspace, dataset: str) -> pl.D
     )
 
 
+def vocabulary(workspace: Workspace, dataset: str) -> dict[str, list[list[str]]]:
+    """Label kind -> class id -> words of the class, of a dataset's clips table.
+
+    Raises:
+        SumlError: the table is missing or damaged.
+    """
+    table = tables.read(workspace.table(dataset, "clips"), "clips", ["clip_id"])
+    return tables.metadata(table, "vocabulary") or {}
+
+
+def splits(workspace: Workspace, dataset: str, viewpoint: str) -> set[str]:
+    """The splits that a dataset has clips of a viewpoint in.
+
+    Raises:
+        SumlError: the clips table is missing or damaged.
+    """
+    table = tables.read(workspace.table(dataset, "clips"), "clips", ["viewpoint", "split"])
+    rows = frame(table).filter(pl.col("viewpoint") == viewpoint)
+    return set(rows.get_column("split").unique())
+
+
 def frame(table: Any) -> pl.DataFrame:
     """A checked Arrow table as polars."""
     rows = pl.from_arrow(table)

@@ -50,9 +50,14 @@ class Task:
     blocks: tuple[Block, ...]
 
     @property
+    def classes(self) -> list[str]:
+        """Names of its classes, in the order of their numbers."""
+        return [name for block in self.blocks for name in block.classes]
+
+    @property
     def size(self) -> int:
         """Number of classes."""
-        return sum(len(block.classes) for block in self.blocks)
+        return len(self.classes)
 
     def describe(self) -> dict[str, Any]:
         """The task as plain data, the same for the same label space."""

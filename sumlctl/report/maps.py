@@ -43,7 +43,7 @@ def strips(subject: Subject, count: int) -> list[Strip]:
     if not count:
         return []
     folder = subject.run / "figures" / "cam"
-    weights = subject.run / "checkpoints" / "stage_two.pt"
+    weights = subject.workspace.checkpoint(subject.run.name)
     trained_ns = weights.stat().st_mtime_ns if weights.is_file() else 0
     there = [p for p in sorted(folder.glob("*.png")) if p.stat().st_mtime_ns > trained_ns]
     return [_strip(path) for path in there[:count] or _draw(subject, folder, count)]

@@ -43,9 +43,7 @@ def entries(workspace: Workspace) -> list[Entry]:
     """All pipelines, by table of the paper; a file with faults is listed with them."""
     found = shipped.available("pipelines", workspace.pipelines)
     listed = [_entry(name, path, workspace) for name, path in found.items()]
-    return sorted(
-        listed, key=lambda e: (not e.table, not e.table.startswith("Table"), e.table, e.name)
-    )
+    return sorted(listed, key=_place)
 
 
 def _place(entry: Entry) -> tuple[bool, bool, str, str]:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sumlctl import shipped
-from sumlctl.workflow.step import Step, inputs_of, options, under
+from sumlctl import provenance, shipped
+from sumlctl.workflow.step import Step, options, under
 from sumlctl.workspace import Workspace
 
 # Options that go without saying.
@@ -38,7 +38,7 @@ def index(
     clips = workspace.table(dataset, "clips")
 
     def as_read() -> dict[Path, str]:
-        named = inputs_of(clips)
+        named = provenance.of_table(clips).inputs
         return {folder / n: digest for n, digest in named.items() if (folder / n).is_file()}
 
     return Step(
@@ -64,16 +64,17 @@ def embed(workspace: Workspace, dataset: str, encoder: str, weights: Path | None
         weights: its weights, once they are known.
     """
     name = Path(encoder).name
+    vectors = workspace.narrations(dataset, name)
     return Step(
         "embed",
         f"{dataset} {name}",
         ("embed", dataset, "--encoder", encoder),
         workspace.receipt("embed", f"{dataset}.{name}"),
         (workspace.table(dataset, "clips"), *([weights] if weights else ())),
-        (workspace.narrations(dataset, name),),
+        (vectors,),
         dict,
         packages=("sentence-transformers", "torch"),
-        as_read=lambda: under(workspace, inputs_of(workspace.narrations(dataset, name))),
+        as_read=lambda: under(workspace, provenance.of_table(vectors).inputs),
     )
 
 
@@ -97,7 +98,7 @@ def mine_pairs(
         (pairs,),
         lambda: {"encoder": encoder, **_MINING, **given},
         packages=("faiss-gpu", "faiss-cpu", "numpy", "polars"),
-        as_read=lambda: under(workspace, inputs_of(pairs)),
+        as_read=lambda: under(workspace, provenance.of_table(pairs).inputs),
     )
 
 

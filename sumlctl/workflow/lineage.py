@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sumlctl import provenance
 from sumlctl.errors import SumlError
-from sumlctl.workflow import receipts, run_steps
+from sumlctl.workflow import receipts
 from sumlctl.workflow.receipts import Mark, Receipt
 from sumlctl.workspace import Workspace
 
@@ -108,9 +108,9 @@ class _Trail:
     def _without_receipt(
         self, name: str, path: Path, as_read: Mark | None
     ) -> tuple[File, Mapping[str, Mark]]:
-        made, config, inputs = _own_record(path)
+        made = provenance.of(path)
         known = as_read or receipts.mark(path)
-        sources = {self._named(source): Mark(sha256) for source, sha256 in inputs.items()}
+        sources = {self._named(source): Mark(sha256) for source, sha256 in made.inputs.items()}
         if sources:
             end = ""
         elif any(name in receipt.inputs for receipt in self._receipts):
@@ -123,8 +123,8 @@ class _Trail:
             status,
             known.sha256,
             _holds(path),
-            made=made,
-            settings=config,
+            made={"sumlctl": made.version} if made.version else {},
+            settings=made.config,
             sources=tuple(sources),
             end=end,
         )
@@ -147,31 +147,6 @@ def _made(receipt: Receipt) -> dict[str, str]:
     return {"sumlctl": receipt.version, **receipt.packages, "finished": receipt.finished}
 
 
-def _own_record(path: Path) -> tuple[dict[str, str], dict[str, Any], dict[str, str]]:
-    """Who made a table or checkpoint, with which settings, from what, as far as it says so."""
-    if path.suffix == ".parquet" and path.is_file():
-        metadata = _metadata(path)
-        values = {
-            key: json.loads(metadata.get(f"sumlctl.{key}".encode(), b"{}"))
-            for key in ("config", "inputs")
-        }
-        version = metadata.get(b"sumlctl.version", b"").decode()
-        return {"sumlctl": version} if version else {}, values["config"], values["inputs"]
-    if path.parent.name == "checkpoints":
-        return {}, {}, run_steps.begun_with(path.parent.parent)
-    return {}, {}, {}
-
-
-def _metadata(path: Path) -> Mapping[bytes, bytes]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.read_schema(path).metadata or {}
-    except pa.ArrowException:
-        return {}
-
-
 def _holds(path: Path) -> str:
     """How many rows a table or an annotation file has, how many files a folder."""
     if path.is_dir():
@@ -189,7 +164,7 @@ def _holds(path: Path) -> str:
 def _rows(path: Path) -> str:
     import polars as pl
 
-    if b"sumlctl.schema" not in _metadata(path):
+    if not provenance.of_table(path).version:
         return ""
     rows = pl.scan_parquet(path)
     total = f"{rows.select(pl.len()).collect().item():,} rows"

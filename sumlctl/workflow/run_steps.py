@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sumlctl import provenance
 from sumlctl.sections import Data
-from sumlctl.workflow.step import Step, inputs_of, options, under
+from sumlctl.workflow.step import Step, options, under
 from sumlctl.workspace import Workspace
 
 _VIDEO_PACKAGES = ("av", "torch", "torchvision", "pytorchvideo")
@@ -49,17 +49,12 @@ def train(
         tuple(words),
         folder / "receipts" / "train.json",
         (*read, *([workspace.weights(init)] if init else ())),
-        (checkpoint(workspace, run), folder / "pipeline.toml"),
+        (workspace.checkpoint(run), folder / "pipeline.toml"),
         settings,
         asked,
         packages=(*_VIDEO_PACKAGES, "lightning-fabric"),
-        as_read=lambda: under(workspace, begun_with(folder)),
+        as_read=lambda: under(workspace, provenance.of_training(folder)),
     )
-
-
-def checkpoint(workspace: Workspace, run: str) -> Path:
-    """The weights that a run ends with."""
-    return workspace.run(run) / "checkpoints" / "stage_two.pt"
 
 
 def evaluate(
@@ -69,12 +64,23 @@ def evaluate(
     views: str,
     protocol: str | None = None,
     weights: Path | None = None,
+    split: str | None = None,
 ) -> Step:
-    """Weights -> predictions and metrics; `views` such as `10x3`."""
+    """Weights -> predictions and metrics.
+
+    Args:
+        workspace: where the run is.
+        run: its name.
+        fpv: dataset of the clips.
+        views: such as `10x3`.
+        protocol: where another than the dataset's own was asked for.
+        weights: where others than those that the run ends with were.
+        split: where another than the pipeline's was.
+    """
     folder = workspace.run(run)
-    used = weights or checkpoint(workspace, run)
-    other = "" if used == checkpoint(workspace, run) else str(used)
-    named = {"views": views, "protocol": protocol, "checkpoint": other}
+    used = weights or workspace.checkpoint(run)
+    other = "" if used == workspace.checkpoint(run) else str(used)
+    named = {"views": views, "protocol": protocol, "checkpoint": other, "split": split}
     chosen = {key: value for key, value in named.items() if value}
     predictions = folder / "predictions.parquet"
     return Step(
@@ -86,7 +92,7 @@ def evaluate(
         (predictions, folder / "metrics.parquet"),
         lambda: chosen,
         packages=_VIDEO_PACKAGES,
-        as_read=lambda: under(workspace, inputs_of(predictions)),
+        as_read=lambda: under(workspace, provenance.of_table(predictions).inputs),
     )
 
 
@@ -110,7 +116,7 @@ def cam(
         ("cam", run, *options(given), *(("--out", str(drawn)) if out else ())),
         folder / "receipts" / "cam.json",
         (
-            *(checkpoint(workspace, name) for name in runs),
+            *(workspace.checkpoint(name) for name in runs),
             *(workspace.table(name, kind) for name in datasets for kind in ("clips", "videos")),
             *([pairs] if data.tpv else ()),
         ),
@@ -130,19 +136,10 @@ def report(workspace: Workspace, run: str, data: Data) -> Step:
         ("report", run),
         folder / "receipts" / "report.json",
         (
-            checkpoint(workspace, run),
+            workspace.checkpoint(run),
             *(folder / f"{name}.parquet" for name in ("predictions", "metrics")),
             *([pairs] if data.tpv else ()),
         ),
         (folder / "report.html",),
         dict,
     )
-
-
-def begun_with(folder: Path) -> dict[str, str]:
-    """The tables that a run was begun with, by their names in the workspace."""
-    try:
-        with (folder / "log.jsonl").open(encoding="utf-8") as file:
-            return dict(json.loads(file.readline()).get("inputs", {}))
-    except (OSError, ValueError, AttributeError, TypeError):
-        return {}

@@ -6,7 +6,6 @@ The commands and `sumlctl run` describe their work with the same functions (`dat
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,12 +69,3 @@ def under(workspace: Workspace, named: Mapping[str, str]) -> dict[Path, str]:
     """Inputs as provenance names them, as paths; those elsewhere are known by a bare name only."""
     paths = {workspace.root / name: digest for name, digest in named.items()}
     return {path: digest for path, digest in paths.items() if path.is_file()}
-
-
-def inputs_of(table: Path) -> dict[str, str]:
-    """What a table says it was made from."""
-    import pyarrow.parquet as pq
-
-    if not table.is_file():
-        return {}
-    return json.loads((pq.read_schema(table).metadata or {}).get(b"sumlctl.inputs", b"{}"))

@@ -9,7 +9,7 @@ from typing import Any
 
 from sumlctl import console, settings
 from sumlctl.errors import SumlError
-from sumlctl.workflow import receipts, run_steps
+from sumlctl.workflow import receipts
 from sumlctl.workflow.recipe import Cell
 from sumlctl.workflow.step import Step
 from sumlctl.workspace import Workspace
@@ -45,7 +45,7 @@ def ready(workspace: Workspace, cell: Cell, step: Step, again: bool) -> tuple[st
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
     if folder.exists():
-        finished = run_steps.checkpoint(workspace, cell.run).is_file()
+        finished = workspace.checkpoint(cell.run).is_file()
         if not (again and finished) and not _changed(workspace, folder, wanted, step):
             return ("train", "--resume", cell.run)
         _make_room(workspace, folder)

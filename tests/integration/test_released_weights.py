@@ -56,6 +56,17 @@ def copy_video(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
+def annotated(kitchen, dataset: str, tmp_path: Path, *replaced: str) -> tuple[Path, Path]:
+    """A dataset's published annotations but those that are replaced, and a folder for videos."""
+    _, shared, _ = kitchen
+    folder = tmp_path / "annotations"
+    folder.mkdir()
+    for path in (shared / "annotations" / dataset).iterdir():
+        if path.name not in replaced:
+            shutil.copyfile(path, folder / path.name)
+    return folder, tmp_path / "videos"
+
+
 def epic_rows(rows, verbs, nouns, names, key: str) -> list[dict[str, str]]:
     return [
         {
@@ -105,12 +116,8 @@ def check_top_k(found, scored, sizes: dict[str, int], subset: str) -> None:
 
 def test_epic_100_by_ego_exo_weights(kitchen, sumlctl, tmp_path):
     workspace, shared, rows = kitchen
-    published = shared / "annotations" / "ek100"
-    folder, videos = tmp_path / "annotations", tmp_path / "videos"
-    folder.mkdir()
-    for path in published.glob("*.csv"):
-        if path.name not in ("EPIC_100_train.csv", "EPIC_100_validation.csv"):
-            shutil.copyfile(path, folder / path.name)
+    replaced = ("EPIC_100_train.csv", "EPIC_100_validation.csv")
+    folder, videos = annotated(kitchen, "ek100", tmp_path, *replaced)
     verbs = classes(folder / "EPIC_100_verb_classes.csv", "instances")
     nouns = classes(folder / "EPIC_100_noun_classes.csv", "instances")
     names = [f"{row['participant']}_{row['id']}_{i}" for i, row in enumerate(rows)]
@@ -154,20 +161,15 @@ def test_epic_100_by_ego_exo_weights(kitchen, sumlctl, tmp_path):
 
 def test_epic_55_by_sum_l_weights(kitchen, sumlctl, tmp_path):
     workspace, shared, rows = kitchen
-    published = shared / "annotations" / "ek55"
-    folder, videos = tmp_path / "annotations", tmp_path / "videos"
-    shutil.copytree(published, folder)
-    folder.chmod(0o755)
+    labels = "EPIC_train_action_labels.csv"
+    folder, videos = annotated(kitchen, "ek55", tmp_path, labels)
     held_out = [row for row in rows if (row["participant"], row["id"]) == ("P01", "18")]
     others = [row for row in rows if row["participant"] == "P04"]
     # One file stands for the video P01_18; both clips are taken from it.
     chosen, names = held_out + others, ["P01_18", "P01_18", *(f"P04_9{i}" for i in range(2))]
     verbs = classes(folder / "EPIC_verb_classes.csv", "verbs")
     nouns = classes(folder / "EPIC_noun_classes.csv", "nouns")
-    (folder / "EPIC_train_action_labels.csv").unlink()
-    write_csv(
-        folder / "EPIC_train_action_labels.csv", epic_rows(chosen, verbs, nouns, names, "uid")
-    )
+    write_csv(folder / labels, epic_rows(chosen, verbs, nouns, names, "uid"))
     for row, name in zip(reversed(chosen), reversed(names), strict=True):
         copy_video(shared / "videos" / "fpv" / row["video"], videos / f"{name}.mp4")
     where = ("--annotations", str(folder))
@@ -185,10 +187,8 @@ def test_epic_55_by_sum_l_weights(kitchen, sumlctl, tmp_path):
 
 def test_charades_ego_by_ego_exo_weights(kitchen, sumlctl, tmp_path):
     workspace, shared, rows = kitchen
-    published = shared / "annotations" / "charades-ego"
-    folder, videos = tmp_path / "annotations", tmp_path / "videos"
-    shutil.copytree(published, folder)
-    folder.chmod(0o755)
+    name = "CharadesEgo_v0_egocentric_test.csv"
+    folder, videos = annotated(kitchen, "charades-ego", tmp_path, name)
     rng = np.random.default_rng(0)
     chosen = rows[::3]
     made, truth = [], np.zeros((len(chosen), 157), dtype=int)
@@ -198,10 +198,8 @@ def test_charades_ego_by_ego_exo_weights(kitchen, sumlctl, tmp_path):
         actions = ";".join(f"c{c:03d} 0.5 {float(row['stop_s']) - 1}" for c in some)
         made.append({"id": f"CLIP{i}EGO", "actions": actions, "length": row["stop_s"]})
         copy_video(shared / "videos" / "fpv" / row["video"], videos / f"CLIP{i}EGO.mp4")
-    header = (published / "CharadesEgo_v0_test.csv").read_text().splitlines()[0].split(",")
+    header = (folder / "CharadesEgo_v0_test.csv").read_text().splitlines()[0].split(",")
     blank = dict.fromkeys(header, "")
-    name = "CharadesEgo_v0_egocentric_test.csv"
-    (folder / name).unlink()
     write_csv(folder / name, [blank | row for row in made])
     where = ("--annotations", str(folder))
     indexed = sumlctl("index", "charades-ego", *where, "--videos", str(videos))

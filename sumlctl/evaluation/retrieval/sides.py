@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from sumlctl import console, tables
+from sumlctl import console
 from sumlctl.errors import SumlError
 from sumlctl.evaluation.retrieval.embeddings import embed
 from sumlctl.evaluation.trained import Trained
@@ -79,12 +79,8 @@ def seen(
 def _split(
     workspace: Workspace, datasets: Sequence[str], viewpoint: str, wanted: str, otherwise: str
 ) -> str:
-    splits = set()
-    for dataset in datasets:
-        table = tables.read(workspace.table(dataset, "clips"), "clips", ["viewpoint", "split"])
-        rows = clips.frame(table).filter(pl.col("viewpoint") == viewpoint)
-        splits |= set(rows.get_column("split").unique())
-    if wanted in splits or viewpoint == "fpv":
+    there = (clips.splits(workspace, dataset, viewpoint) for dataset in datasets)
+    if viewpoint == "fpv" or any(wanted in splits for splits in there):
         return wanted
     console.note(f"no {viewpoint} clips of split {wanted}: searching those of {otherwise}")
     return otherwise

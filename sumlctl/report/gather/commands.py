@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,8 @@ import polars as pl
 
 from sumlctl import tables
 from sumlctl.errors import SumlError
+from sumlctl.mining.pairs import Settings
 from sumlctl.report.gather.subject import Subject
-
-# Settings of `mine-pairs` and their defaults.
-_MINING: dict[str, Any] = {
-    "split": "train",
-    "top_k": 1,
-    "min_similarity": None,
-    "assign": "first",
-    "match": "text",
-    "seed": 0,
-}
 
 
 def gather(subject: Subject) -> list[str]:
@@ -60,7 +52,7 @@ def _mining(made: dict[str, Any]) -> str:
     pools = [word for name in made["tpv"] for word in ("--tpv", name)]
     changed = {
         key.replace("_", "-"): made[key]
-        for key, default in _MINING.items()
+        for key, default in asdict(Settings()).items()
         if made.get(key, default) != default
     }
     line = _line("mine-pairs", "--fpv", made["fpv"], *pools, **changed)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sumlctl import shipped, tables
+from sumlctl import provenance, shipped, tables
+from sumlctl.provenance import Provenance
 from sumlctl.workspace import Workspace
-
-_KEPT = (b"sumlctl.config", b"sumlctl.inputs")
 
 
 @dataclass(frozen=True)
@@ -55,11 +53,11 @@ class _Tracer:
         if path is not None:
             now = tables.digest(path) if path.is_file() else None
             state = {digest: "same", None: "gone"}.get(now, "changed")
-        config, inputs = _recorded(path) if path is not None and state == "same" else ({}, {})
-        seen = bool(inputs) and (name, digest) in self._seen
+        made = provenance.of(path) if path is not None and state == "same" else Provenance()
+        seen = bool(made.inputs) and (name, digest) in self._seen
         self._seen.add((name, digest))
-        below = () if seen else tuple(self.origin(*pair) for pair in inputs.items())
-        return Origin(name, digest, state, config, below, seen)
+        below = () if seen else tuple(self.origin(*pair) for pair in made.inputs.items())
+        return Origin(name, digest, state, made.config, below, seen)
 
     def _file(self, name: str) -> Path | None:
         """The file of that name; None for one whose place nobody recorded, as of annotations."""
@@ -69,33 +67,3 @@ class _Tracer:
         if path.parent != self._workspace.manifests:
             return path
         return shipped.available("manifests", path.parent).get(path.stem, path)
-
-
-def _recorded(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """Settings and inputs that a file was made with, as far as it or its run tells."""
-    if path.suffix == ".parquet":
-        return _of_table(path)
-    if path.parent.name == "checkpoints":
-        return _of_training(path.parent.parent)
-    return {}, {}
-
-
-def _of_table(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        found = pq.read_schema(path).metadata or {}
-        config, inputs = (json.loads(found.get(key, b"{}")) for key in _KEPT)
-    except (pa.ArrowException, OSError, ValueError):
-        return {}, {}
-    return config, inputs
-
-
-def _of_training(run: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    try:
-        with (run / "log.jsonl").open(encoding="utf-8") as log:
-            begun = json.loads(log.readline())
-    except (OSError, ValueError):
-        return {}, {}
-    return {}, begun.get("inputs", {}) if isinstance(begun, dict) else {}

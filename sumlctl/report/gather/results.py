@@ -125,6 +125,7 @@ class _Scored:
 
     @classmethod
     def read(cls, subject: Subject, protocol: str) -> _Scored:
+        from sumlctl.learning import clips
         from sumlctl.learning.tasks import fpv_tasks
 
         assert subject.run is not None and subject.pipeline is not None
@@ -137,13 +138,12 @@ class _Scored:
             allow_missing=True,  # `eval` has named them
             source=workspace.relative(path),
         )
-        clips = tables.read(workspace.table(data.fpv, "clips"), "clips", ["clip_id"])
-        tasks = fpv_tasks({data.fpv: tables.metadata(clips, "vocabulary") or {}})
+        tasks = fpv_tasks({data.fpv: clips.vocabulary(workspace, data.fpv)})
         return cls(_predictions(path), protocol, context, tasks)
 
     @property
     def names(self) -> dict[str, list[str]]:
-        return {task.name: [c for b in task.blocks for c in b.classes] for task in self.tasks}
+        return {task.name: task.classes for task in self.tasks}
 
     def intervals(self, seed: int) -> list[dict[str, Any]]:
         found = bootstrap.measures(self.protocol, self.predictions, self.context)

@@ -62,8 +62,10 @@ class Subject:
         Raises:
             SumlError: there is neither a trained run nor a pairs table.
         """
-        names = ("metrics.parquet", "predictions.parquet", "checkpoints/stage_two.pt")
-        made = [self.run / name for name in names if self.run]
+        made = []
+        if self.run:
+            made = [self.run / "metrics.parquet", self.run / "predictions.parquet"]
+            made.append(self.workspace.checkpoint(self.run.name))
         return next((path for path in made if path.is_file()), None) or self.first_pairs()
 
 

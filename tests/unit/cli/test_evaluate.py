@@ -31,3 +31,10 @@ def test_two_runs_are_compared(world, sumlctl):
     assert len(told["class_gains"]) == 10
     bad = sumlctl("eval", "better", "--sls", "2,3")
     assert (bad.code, "not three supervision levels" in bad.err) == (1, True)
+
+
+def test_the_receipt_tells_another_split(world, sumlctl):
+    path = world.run("worse") / "receipts" / "eval.json"
+    for words, split in (((), None), (("--split", "train"), "train")):
+        assert sumlctl("eval", "worse", "--views", "1x1", *words).code == 0
+        assert json.loads(path.read_text())["settings"].get("split") == split

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
 
 from sumlctl.errors import SumlError
+from sumlctl.mining.pairs import Settings
 from sumlctl.narrations import choose
-from sumlctl.workflow import plan, recipe
+from sumlctl.workflow import data_steps, plan, recipe
 from tests.unit.workflow import tiny
 
 SWEEP = '[[matrix]]\nloss.name = ["fpv-only", "sum-l"]\nseed = [0, 1]\n'
@@ -136,3 +139,7 @@ def test_the_encoder_is_the_one_whose_vectors_are_here(
     monkeypatch.setattr(choose, "_hub_is_reachable", lambda: reachable)
     found = steps(workspace, "", "data.encoder=''")
     assert f"embed tiny-fpv {expected}" in names(found)
+
+
+def test_what_goes_without_saying_is_what_mining_does_unasked():
+    assert asdict(Settings()) == data_steps._MINING

@@ -1,0 +1,57 @@
+"""What tables and runs say themselves of how they were made; a damaged one says nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How a file was made.
+
+    Args:
+        config: the settings.
+        inputs: what it was made from, name in the workspace -> sha256.
+        version: of sumlctl; empty where nothing says it.
+    """
+
+    config: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
+    version: str = ""
+
+
+def of(path: Path) -> Provenance:
+    """Of a table, or of a checkpoint of a run; of anything else nothing is known."""
+    if path.suffix == ".parquet":
+        return of_table(path)
+    if path.parent.name == "checkpoints":
+        return Provenance(inputs=of_training(path.parent.parent))
+    return Provenance()
+
+
+def of_table(path: Path) -> Provenance:
+    """From the metadata of a Parquet file, which is not read further."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        found = pq.read_schema(path).metadata or {}
+        config, inputs = (
+            dict(json.loads(found.get(f"sumlctl.{key}".encode(), b"{}")))
+            for key in ("config", "inputs")
+        )
+        return Provenance(config, inputs, found.get(b"sumlctl.version", b"").decode())
+    except (pa.ArrowException, OSError, ValueError, TypeError):
+        return Provenance()
+
+
+def of_training(folder: Path) -> dict[str, str]:
+    """The tables that a run was begun with, by their names in the workspace."""
+    try:
+        with (folder / "log.jsonl").open(encoding="utf-8") as log:
+            return dict(json.loads(log.readline()).get("inputs", {}))
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
