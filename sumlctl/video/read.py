@@ -9,6 +9,7 @@ decord is asked for one thing, a second count of the frames.
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,10 +38,12 @@ class Frames:
     Args:
         pixels: uint8 [T, H, W, 3], RGB, upright.
         times_s: float64 [T], the frames' own timestamps, seconds since the first frame's.
+        decoder: which decoder read them.
     """
 
     pixels: np.ndarray
     times_s: np.ndarray
+    decoder: str
 
 
 class Stamped(NamedTuple):
@@ -50,12 +53,15 @@ class Stamped(NamedTuple):
     frame: VideoFrame
 
 
-def read_frames(path: Path, times_s: Sequence[float]) -> Frames:
+def read_frames(path: Path, times_s: Sequence[float], *, short_side: int | None = None) -> Frames:
     """The frames on screen at given times: for each, the last whose timestamp is not later.
 
     Args:
         path: a video file.
         times_s: seconds since the first frame's timestamp, ascending.
+        short_side: largest short side in pixels; larger frames are scaled down while they are
+            converted to RGB, by swscale's bilinear filter, which is as wide as the reduction and
+            so does not alias.
 
     Raises:
         SumlError: the file cannot be opened, a time is not within it, or it fails midway.
@@ -72,11 +78,11 @@ def read_frames(path: Path, times_s: Sequence[float]) -> Frames:
         with open_video(path) as (container, stream):
             for stamp, frame in _on_screen(path, container, stream, times_s):
                 repeated = stamps and stamp == stamps[-1]
-                pixels.append(pixels[-1] if repeated else _upright(frame, pixels))
+                pixels.append(pixels[-1] if repeated else _upright(frame, pixels, short_side))
                 stamps.append(stamp)
     except av.FFmpegError as error:
         _refuse(path, "cannot be read", reason(error), "a whole video file")
-    return Frames(np.stack(pixels), np.array(stamps, dtype=np.float64))
+    return Frames(np.stack(pixels), np.array(stamps, dtype=np.float64), "pyav")
 
 
 @contextmanager
@@ -214,15 +220,17 @@ def _next(frames: Iterator[Stamped]) -> tuple[Stamped | None, str | None]:
         return None, reason(error)
 
 
-def _upright(frame: VideoFrame, before: Sequence[np.ndarray]) -> np.ndarray:
+def _upright(frame: VideoFrame, before: Sequence[np.ndarray], short_side: int | None) -> np.ndarray:
     """RGB pixels with the rotation applied that the frame carries, in the size of those before."""
     import numpy as np
 
     quarter_turns = round(frame.rotation / 90)
-    height, width = frame.height, frame.width
+    scale = min(1.0, (short_side or math.inf) / min(frame.height, frame.width))
+    height, width = round(frame.height * scale), round(frame.width * scale)
     if before:
         height, width = before[0].shape[:2][:: -1 if quarter_turns % 2 else 1]
-    pixels = frame.to_ndarray(format="rgb24", width=width, height=height, threads=1)
+    small = frame.reformat(width, height, "rgb24", interpolation="BILINEAR", threads=1)
+    pixels = small.to_ndarray()
     return np.rot90(pixels, quarter_turns)
 
 

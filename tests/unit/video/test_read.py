@@ -103,6 +103,13 @@ def test_a_file_cut_short_is_read_up_to_the_cut_and_refused_beyond(make_video, n
         read_frames(video, [0.0, 3.9])
 
 
+def test_large_frames_are_scaled_down_to_the_short_side_and_none_up(make_video):
+    video = make_video("plain.mp4", 3)
+    assert read_frames(video, [0.0], short_side=16).pixels.shape == (1, 16, 64, 3)
+    assert read_frames(video, [0.0], short_side=64).pixels.shape == (1, 32, 128, 3)
+    assert read_frames(video, [0.0]).decoder == "pyav"
+
+
 @pytest.mark.parametrize("content", [b"", b"not a video\n" * 50])
 def test_what_is_not_a_video_is_refused_by_name(tmp_path, content):
     path = tmp_path / "fake.mp4"
