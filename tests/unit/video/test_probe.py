@@ -119,8 +119,8 @@ def test_a_wrong_extension_does_not_matter(make_video):
     assert (found.status, found.container, found.n_frames) == ("ok", "matroska,webm", 40)
 
 
-def hang_with_decord(path, *, ask_decord=True):
-    """Stands in for `probe` where decord's native code hangs or crashes."""
+def hang_with_decord(path, *, ask_decord=True, **options):
+    """Stands in for the probe of one file where decord's native code hangs or crashes."""
     if ask_decord:
         if "crash" in path.name:
             os.abort()
@@ -130,7 +130,7 @@ def hang_with_decord(path, *, ask_decord=True):
 
 def test_many_files_are_probed_and_decords_hangs_and_crashes_survived(tmp_path, monkeypatch):
     paths = [tmp_path / name for name in ("crash.mp4", "hang.mp4")]
-    monkeypatch.setattr(probe_module, "probe", hang_with_decord)
+    monkeypatch.setattr(probe_module, "_probe_one", hang_with_decord)
     found = dict(probe_many(paths, jobs=2, deadline_s=1))
     assert found == {
         paths[0]: Probe("ok", "with decord: worker died, signal 6 (Aborted)", n_frames=40),

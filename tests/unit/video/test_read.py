@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sumlctl.errors import SumlError
-from sumlctl.video.read import frame_count_by_decord, read_frames
+from sumlctl.video.read import read_frames
 
 OPEN_GOP = {"x264-params": "open-gop=1:scenecut=0"}
 VARIABLE = [0, 40, 80, 300, 333, 900, 901, 1500, 1533, 2000]
@@ -123,11 +123,6 @@ def test_a_missing_file_is_refused_by_name(tmp_path):
         read_frames(tmp_path / "none.mp4", [0.0])
 
 
-def test_decord_counts_a_plain_file(make_video):
-    pytest.importorskip("decord")
-    assert frame_count_by_decord(make_video("plain.mp4", 17)) == 17
-
-
 def from_the_start(path, index):
     """All frames of a stream in the order of decoding, upright; their times in that order."""
     pixels, stamps = [], []
@@ -148,6 +143,7 @@ REAL = [
     "awkward/decord_corrupted.mp4",
     "awkward/decord_rot180.mov",
     "awkward/decord_rot90.mov",
+    "awkward/imageio_cockatoo.mp4",  # its first frame says how the others are to be read
     "awkward/moviepy_bbb_432_433.webm",
     "awkward/mp4parser_MOV00006.3gp",  # its keyframe marks lie
     "awkward/torchcodec_h265_10bits.mp4",
