@@ -99,6 +99,8 @@ def open_stream(path: Path) -> tuple[InputContainer, VideoStream]:
     stream = max(streams, key=lambda s: s.width * s.height)
     # Callers run many readers side by side; more threads each would only crowd the cores.
     stream.thread_count = 1
+    # What the decoder notices is an error; it would else go on with a picture of its own making.
+    stream.codec_context.options = {"err_detect": "crccheck+bitstream+buffer+explode"}
     return container, stream
 
 
@@ -138,8 +140,12 @@ def stamped_from(container: InputContainer, stream: VideoStream, pts: int) -> It
 
     A seek may land late, or on a frame that only the container calls a keyframe; then it is
     repeated from further back, and where that does not help, the file is read from its start.
+
+    Raises:
+        av.FFmpegError: as `stamped`.
     """
     assert stream.time_base is not None
+    fault = None
     for seconds_back in SEEKS_BACK_S:
         try:
             container.seek(pts - int(seconds_back / stream.time_base), stream=stream)
@@ -148,12 +154,15 @@ def stamped_from(container: InputContainer, stream: VideoStream, pts: int) -> It
         onward = stamped(container, stream)
         try:
             head = next(onward, None)
-        except DamagedFrame:  # it needs the frames before
+        except av.FFmpegError as error:  # it may need the frames before
+            fault = error
             continue
         if head is not None and head.pts <= pts and head.frame.key_frame:
             yield head
             yield from onward
             return
+    if fault:
+        raise fault
     with open_video(Path(container.name)) as (afresh, same_stream):
         yield from stamped(afresh, same_stream)
 
