@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +31,12 @@ _INDEX_COLUMNS = (
 _MOST_NAMED = 10  # videos named one by one; the videos table names them all
 
 
+class Retry(StrEnum):
+    """Which videos are probed again although they have not changed."""
+
+    UNREADABLE = "unreadable"
+
+
 def register(app: typer.Typer) -> None:
     app.command()(index)
     app.command()(embed)
@@ -42,6 +49,9 @@ def index(
     jobs: Annotated[int, typer.Option(min=1, help="Processes that probe videos.")] = (
         os.cpu_count() or 1
     ),
+    retry: Annotated[
+        Retry | None, typer.Option(help="Probe again, more thoroughly, what was unreadable.")
+    ] = None,
     strict: Annotated[bool, typer.Option(help="Fail when anything is missing.")] = False,
     workspace: WorkspaceOption = HERE,
     json: JsonOption = False,
@@ -50,7 +60,14 @@ def index(
     from sumlctl.datasets import index as indexing
 
     done = [
-        indexing.index(name, workspace, annotations=annotations, videos=videos, jobs=jobs)
+        indexing.index(
+            name,
+            workspace,
+            annotations=annotations,
+            videos=videos,
+            jobs=jobs,
+            retry_unreadable=retry is Retry.UNREADABLE,
+        )
         for name in datasets
     ]
     if json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,8 @@ from sumlctl.video.streams import (
     stamped,
     stamped_from,
 )
+
+_DECODED_AT_LEAST = 200_000  # bytes per second; small 1080p60 files came to 500,000 on one core
 
 
 @dataclass(frozen=True)
@@ -104,11 +106,10 @@ def stamp(path: Path) -> tuple[int | None, int]:
 
 
 def probe_many(
-    paths: Iterable[Path],
+    rates: Mapping[Path, float | None],
     *,
     jobs: int,
     deadline_s: float = 120.0,
-    rates: Mapping[Path, float] | None = None,
     whole: bool = False,
 ) -> Iterator[tuple[Path, Probe]]:
     """Probes videos in worker processes, in order of completion.
@@ -117,15 +118,16 @@ def probe_many(
     the usual culprit; a second failure makes it unreadable.
 
     Args:
-        paths: the videos.
+        rates: the videos, and frames per second of those that are folders of frames.
         jobs: number of worker processes.
-        deadline_s: seconds that one video may take.
-        rates: frames per second of those that are folders of frames.
+        deadline_s: seconds that one video may take; more if all of it is decoded.
         whole: whether to decode all of each file.
     """
+    if whole:
+        deadline_s += max((stamp(path)[0] or 0 for path in rates), default=0) / _DECODED_AT_LEAST
     failed: dict[Path, str] = {}
-    look = partial(_probe_one, rates=rates or {}, whole=whole)
-    for path, found in supervise.run(look, paths, jobs=jobs, deadline_s=deadline_s):
+    look = partial(_probe_one, rates=rates, whole=whole)
+    for path, found in supervise.run(look, rates, jobs=jobs, deadline_s=deadline_s):
         if isinstance(found, supervise.Failure):
             failed[path] = found.reason
         else:
@@ -138,7 +140,7 @@ def probe_many(
             yield path, _noting(found, f"with decord: {failed[path]}")
 
 
-def _probe_one(path: Path, rates: Mapping[Path, float], **options: bool) -> Probe:
+def _probe_one(path: Path, rates: Mapping[Path, float | None], **options: bool) -> Probe:
     return probe(path, fps=rates.get(path), **options)
 
 

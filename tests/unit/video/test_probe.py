@@ -131,7 +131,7 @@ def hang_with_decord(path, *, ask_decord=True, **options):
 def test_many_files_are_probed_and_decords_hangs_and_crashes_survived(tmp_path, monkeypatch):
     paths = [tmp_path / name for name in ("crash.mp4", "hang.mp4")]
     monkeypatch.setattr(probe_module, "_probe_one", hang_with_decord)
-    found = dict(probe_many(paths, jobs=2, deadline_s=1))
+    found = dict(probe_many(dict.fromkeys(paths), jobs=2, deadline_s=1))
     assert found == {
         paths[0]: Probe("ok", "with decord: worker died, signal 6 (Aborted)", n_frames=40),
         paths[1]: Probe("ok", "with decord: no answer within 1 s", n_frames=40),
@@ -146,7 +146,7 @@ def test_real_files_have_the_frames_that_peers_decode(shared_data):
     with (shared_data / "videos.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     paths = {shared_data / "videos" / row["folder"] / row["file"]: row for row in rows}
-    found = dict(probe_many(paths, jobs=2))
+    found = dict(probe_many(dict.fromkeys(paths), jobs=2))
     assert found.keys() == paths.keys()
     for path, row in paths.items():
         result, name = found[path], row["file"]
