@@ -19,7 +19,7 @@ from sumlctl.errors import SumlError
 # Times that a container rounds to milliseconds may lie half of one after their frame's true time.
 ROUNDING_S = 0.0005 + 1e-6
 # As many frames as H.264 may keep back to reorder.
-_REORDERED = 16
+REORDERED = 16
 # A seek may land late, on a keyframe whose leading frames need the one before; the next one then
 # goes further back.
 SEEKS_BACK_S = (0, 1, 4, 16, 64)
@@ -115,7 +115,7 @@ def stamped(container: InputContainer, stream: VideoStream) -> Iterator[Stamped]
     """
     held: list[VideoFrame] = []
     stamps: list[int] = []
-    room = _REORDERED if container.format.name == "avi" else 0
+    room = REORDERED if container.format.name == "avi" else 0
     fault = None
     try:
         for frame in container.decode(stream):
@@ -161,8 +161,8 @@ def stamped_from(container: InputContainer, stream: VideoStream, pts: int) -> It
             yield head
             yield from onward
             return
-    if fault:
-        raise fault
+    if fault and pts * stream.time_base > SEEKS_BACK_S[-1]:
+        raise fault  # damage; all the file before it would tell no more
     with open_video(Path(container.name)) as (afresh, same_stream):
         yield from stamped(afresh, same_stream)
 

@@ -20,6 +20,7 @@ from av.video.reformatter import VideoReformatter
 
 from sumlctl.video.decoders import DecodeError, Shown, on_screen, reduced, refuse_outside
 from sumlctl.video.streams import (
+    REORDERED,
     ROUNDING_S,
     SEEKS_BACK_S,
     Stamped,
@@ -73,8 +74,9 @@ class PyavDecoder:
         self._frame_s = float(1 / (self._stream.average_rate or 1 / tick))
         self._width, self._height = head.frame.width, head.frame.height
         self._quarter_turns = round(head.frame.rotation / 90)
-        codec = self._stream.codec_context.name
-        self._skips = codec == "h264" and self._container.format.name in STAMPED_PACKETS
+        self._codec = self._stream.codec_context
+        stamped_packets = self._container.format.name in STAMPED_PACKETS
+        self._skips = self._codec.name == "h264" and stamped_packets
         self._reformatter = VideoReformatter()
         self.nbytes = _CONTAINER_BYTES + _PICTURES_KEPT * self._width * self._height * 3 // 2
 
@@ -110,20 +112,21 @@ class PyavDecoder:
         return Shown(pixels, begins_s[places], np.append(begins_s[1:], end_s)[places])
 
     def _ahead(self, first: int, last: int) -> list[_Ahead] | None:
-        """The packets from the keyframe before one timestamp up to one after another."""
+        """The packets from the keyframe before one timestamp on, to all up to another."""
         for seconds_back in SEEKS_BACK_S:
             ahead: list[_Ahead] = []
-            nbytes = 0
+            nbytes = late = 0
             try:
                 self._container.seek(first - int(seconds_back / self._tick), stream=self._stream)
                 for packet in self._container.demux(self._stream):
                     if packet.pts is None and packet.size == 0:  # the end
                         break
                     nbytes += packet.size
-                    if packet.pts is None or packet.dts is None or nbytes > _MOST_AHEAD:
+                    if packet.pts is None or nbytes > _MOST_AHEAD:
                         return None
                     ahead.append(_Ahead(packet.pts, packet))
-                    if packet.dts > last:
+                    late += packet.pts > last
+                    if late > REORDERED:  # none that is shown before can follow
                         break
             except av.FFmpegError:
                 return None
@@ -136,14 +139,13 @@ class PyavDecoder:
     ) -> dict[int, np.ndarray] | None:
         """The wanted frames by timestamp, or None where the decoder does not give just them."""
         last = max(i for i, (pts, _) in enumerate(ahead) if pts in wanted)
-        codec = self._stream.codec_context
         pictures: dict[int, np.ndarray] = {}
         begun = False
         try:
             for packet in (*(packet for _, packet in ahead[: last + 1]), None):
                 unwanted = packet is not None and packet.pts not in wanted
-                codec.skip_frame = "NONREF" if unwanted else "DEFAULT"
-                for frame in codec.decode(packet):
+                self._codec.skip_frame = "NONREF" if unwanted else "DEFAULT"
+                for frame in self._codec.decode(packet):
                     if not begun and not (frame.key_frame and frame.pts == ahead[0].pts):
                         return None
                     begun = True
@@ -154,7 +156,7 @@ class PyavDecoder:
         except av.FFmpegError:
             return None
         finally:
-            codec.skip_frame = "DEFAULT"
+            self._codec.skip_frame = "DEFAULT"
         return pictures if pictures.keys() == wanted else None
 
     def _by_frames(self, times_s: Sequence[float], short_side: int | None) -> Shown:
