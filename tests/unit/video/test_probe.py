@@ -6,6 +6,7 @@ import csv
 import os
 import time
 
+import av
 import pytest
 
 from sumlctl.video import probe as probe_module
@@ -98,6 +99,29 @@ def test_damage_within_the_last_group_of_frames_is_found(make_video):
     assert found.status == "ok"
     assert found.n_frames < 40
     assert "frames" in found.error
+
+
+def test_decoding_the_whole_finds_damage_in_the_middle(make_video):
+    video = make_video("damaged.mp4", options={"qp": "0"}, gop=5, b_frames=0)
+    with av.open(str(video)) as container:
+        [packet] = [p for p in container.demux(video=0) if p.pts == 22 * p.duration]
+    content = bytearray(video.read_bytes())
+    content[packet.pos + 8 : packet.pos + packet.size] = bytes(packet.size - 8)
+    video.write_bytes(content)
+    assert probe(video, ask_decord=False).n_frames == 40
+    found = probe(video, ask_decord=False, whole=True)
+    assert (found.status, found.n_frames) == ("ok", 22)
+    assert found.duration_s == pytest.approx(2.2)
+    assert found.error.startswith("header says 40 frames, 22 decode; ")
+
+
+def test_decord_is_asked_about_what_pyav_refuses_when_all_is_looked_at(make_video, tmp_path):
+    pytest.importorskip("decord")
+    text = tmp_path / "text.mp4"
+    text.write_text("not a video\n" * 50)
+    assert "decord" not in probe(text).error
+    assert "; decord refuses: " in probe(text, whole=True).error
+    assert probe(make_video("sound.mp4"), whole=True).error is None
 
 
 def test_empty_missing_and_foreign_files_are_unreadable_with_the_reason(tmp_path):
