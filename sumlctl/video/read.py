@@ -1,8 +1,13 @@
 """Frames of a video at given times, and which decoder reads them.
 
-PyAV reads first and decord where PyAV cannot. Measured on one core with handles kept open, 32
-frames at stride 2, random windows, clips per second, PyAV beside decord: 456x256 at 50 fps with one
-keyframe in 250 TODO
+PyAV reads first; `Frames.decoder` says which did. In clips per second on one core, handles kept
+open, 32 frames at stride 2, random windows, PyAV as used here reads 31.3 where decord reads 16.0
+(456x256 at 50 fps, one keyframe in 250), 2.35 to 1.42 (1080p60, scaled to 256), and 1.03 to 1.23
+times as many from real clips; where each window opens its file, 1.14 to 1.98 times. It is also
+right where decord returns other frames without a word, notices damage that decord paints over, and
+takes 27 MB for an open 1080p file, where decord takes 100 to 600.
+
+decord reads what PyAV fails at, but not what PyAV finds damaged.
 """
 
 from __future__ import annotations
@@ -61,7 +66,7 @@ def read_frames(
             so does not alias.
         fps: rate of a folder's frames; a file has its own.
         decoder: the one of `pyav` and `decord` to read a file with; by default the second reads
-            what the first cannot.
+            what the first cannot, unless that is because the file is damaged.
 
     Raises:
         SumlError: the file cannot be opened, a time is not within it, or it fails midway.
@@ -79,6 +84,8 @@ def read_frames(
                 _check(path, times_s, shown)
         except DecodeError as fault:
             faults.append(fault)
+            if fault.damaged:
+                break
         else:
             return Frames(shown.pixels, shown.begins_s, name)
     raise faults[0]

@@ -53,15 +53,17 @@ class Decoder(Protocol):
 
 
 class DecodeError(SumlError):
-    """A video that a decoder cannot read; another may.
+    """A video that a decoder cannot read.
 
     Args:
         path: the video.
         what: what is wrong there.
         got: what was found.
+        damaged: whether the file is at fault; another decoder would paint over it.
     """
 
-    def __init__(self, path: Path, what: str, got: object) -> None:
+    def __init__(self, path: Path, what: str, got: object, *, damaged: bool = False) -> None:
+        self.damaged = damaged
         fix = "Replace the file or leave it out, then run `sumlctl index` again."
         super().__init__(path, what, got=got, expected="a whole video file", fix=fix)
 

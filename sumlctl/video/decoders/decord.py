@@ -4,14 +4,18 @@ decord 0.6 counts frames and gives no times with them, and its count goes wrong 
 after a seek in HEVC and in open groups of pictures, where an edit list hides frames, in AVI. So it
 reads H.264 in MP4 and Matroska only, where the packets, as PyAV reads them, show nothing of the
 kind, decord lists their timestamps, and pictures after a seek are those that PyAV finds there.
+Over damage it goes on with pictures that its FFmpeg makes up. All that tells of it is what FFmpeg
+writes to stderr: whatever does so is refused.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import av
 import decord
@@ -31,16 +35,16 @@ from sumlctl.video.decoders import (
 from sumlctl.video.decoders.pyav import STAMPED_PACKETS, PyavDecoder
 from sumlctl.video.streams import Scan, reason, scan
 
-decord.logging.set_level(decord.logging.QUIET)
-
 _SAME_S = 0.002  # its timestamps are float32
 # Where it cannot decode it repeats a frame, in up to this share of a video.
 _MOST_REPEATED = 1e-9
-_PICTURES_KEPT = 80  # measured: it decodes far ahead
+_STDERR = 2
 
 
 class DecordDecoder:
-    """A video that decord has opened, and that it was found to read rightly.
+    """A video that decord was found to read rightly; it is opened for each request.
+
+    An open one would decode ahead, take hundreds of megabytes, and complain while nobody listens.
 
     Args:
         path: the file.
@@ -63,57 +67,46 @@ class DecordDecoder:
         self._begins_s = np.array([float((pts - first) * tick) for pts, _ in packets.shown])
         last_s = float(packets.shown[-1].duration * tick or 1 / packets.declared_rate)
         self._end_s = float(self._begins_s[-1]) + last_s
-        self._video = _opened(path, _MOST_REPEATED)
         self._reformatter = VideoReformatter()
+        self.nbytes = self._begins_s.nbytes
         self._check()
-        height, width = self._pixels([0]).shape[1:3]
-        self.nbytes = _PICTURES_KEPT * height * width * 3
 
     def close(self) -> None:
-        del self._video
+        """Nothing is held open."""
 
     def read(self, times_s: Sequence[float], short_side: int | None) -> Shown:
         refuse_outside(self._path, times_s, self._end_s)
         places = on_screen(self._begins_s, times_s)
         distinct, back = np.unique(places, return_inverse=True)
-        pixels = self._pixels(distinct)
+        with _opened(self._path, _MOST_REPEATED) as video:
+            pixels = video.get_batch(distinct).asnumpy()
         width, height = reduced(pixels.shape[2], pixels.shape[1], short_side)
         if (height, width) != pixels.shape[1:3]:
-            small = [
-                self._reformatter.reformat(
-                    VideoFrame.from_ndarray(picture, format="rgb24"),
-                    width,
-                    height,
-                    interpolation="BILINEAR",
-                    threads=1,
-                )
-                for picture in pixels
-            ]
-            pixels = np.stack([frame.to_ndarray() for frame in small])
+            pixels = np.stack([self._scaled(picture, width, height) for picture in pixels])
         ends_s = np.append(self._begins_s[1:], self._end_s)
         return Shown(pixels[back], self._begins_s[places], ends_s[places])
 
-    def _pixels(self, places: Any) -> np.ndarray:
-        try:
-            return self._video.get_batch(places).asnumpy()
-        except Exception as error:
-            raise DecodeError(self._path, "decord cannot read it", _brief(error)) from error
+    def _scaled(self, picture: np.ndarray, width: int, height: int) -> np.ndarray:
+        frame = VideoFrame.from_ndarray(picture, format="rgb24")
+        small = self._reformatter.reformat(
+            frame, width, height, interpolation="BILINEAR", threads=1
+        )
+        return small.to_ndarray()
 
     def _check(self) -> None:
         """Refuses a video of which decord lists other timestamps or finds other pictures."""
-        if len(self._video) != len(self._begins_s):
-            raise DecodeError(
-                self._path,
-                f"decord counts {len(self._video)} frames",
-                f"packets of {len(self._begins_s)}",
-            )
-        listed = self._video.get_frame_timestamp(range(len(self._video)))[:, 0]
+        number = len(self._begins_s)
+        sought = sorted({number - 1, number // 2})
+        with _opened(self._path, _MOST_REPEATED) as video:
+            counted = len(video)
+            listed = video.get_frame_timestamp(range(counted))[:, 0]
+            found = [video.get_batch([place]).asnumpy()[0] for place in reversed(sought)]
+        if counted != number:
+            raise DecodeError(self._path, f"decord counts {counted} frames", f"{number} packets")
         if not np.allclose(listed - listed[0], self._begins_s, rtol=1e-6, atol=_SAME_S):
             raise DecodeError(self._path, "decord lists other timestamps", f"{listed[:4]} s, ...")
-        sought = sorted({len(self._begins_s) - 1, len(self._begins_s) // 2})
         theirs = PyavDecoder(self._path).read(self._begins_s[sought].tolist(), None).pixels
-        for place, picture in zip(reversed(sought), reversed(theirs), strict=True):
-            [mine] = self._pixels([place])
+        for place, mine, picture in zip(sought, reversed(found), theirs, strict=True):
             if mine.shape != picture.shape or difference(mine, picture).mean() > ALIKE:
                 raise DecodeError(self._path, "decord finds other pictures", f"frame {place}")
 
@@ -124,14 +117,41 @@ def count(path: Path) -> int:
     Raises:
         DecodeError: decord refuses the file.
     """
-    return len(_opened(path))
+    with _opened(path) as video:
+        return len(video)
 
 
-def _opened(path: Path, fault_tol: float = -1) -> decord.VideoReader:
+@contextmanager
+def _opened(path: Path, fault_tol: float = -1) -> Iterator[decord.VideoReader]:
+    """Opens a file; whatever goes wrong with it then, or is complained of, is a DecodeError."""
+    with _stderr() as said:
+        try:
+            video = decord.VideoReader(str(path.absolute()), num_threads=1, fault_tol=fault_tol)
+            yield video
+            del video
+        except Exception as error:  # its errors have no common type
+            raise DecodeError(path, "decord cannot read it", _brief(str(error))) from error
+    if said and fault_tol >= 0:
+        raise DecodeError(path, "decord cannot read it", _brief(said[0]))
+
+
+@contextmanager
+def _stderr() -> Iterator[list[str]]:
+    """Catches the lines that native code writes to stderr."""
+    lines: list[str] = []
+    decord.logging.set_level(decord.logging.ERROR)
+    kept = os.dup(_STDERR)
     try:
-        return decord.VideoReader(str(path.absolute()), num_threads=1, fault_tol=fault_tol)
-    except Exception as error:  # its errors have no common type
-        raise DecodeError(path, "decord refuses it", _brief(error)) from error
+        with tempfile.TemporaryFile() as file:
+            os.dup2(file.fileno(), _STDERR)
+            try:
+                yield lines
+            finally:
+                os.dup2(kept, _STDERR)
+                file.seek(0)
+                lines += file.read().decode(errors="replace").splitlines()
+    finally:
+        os.close(kept)
 
 
 def _doubt(packets: Scan) -> str | None:
@@ -145,7 +165,7 @@ def _doubt(packets: Scan) -> str | None:
     return None if packets.closed else "open groups of pictures"
 
 
-def _brief(error: Exception) -> str:
-    """One of decord's errors without the time, the line of its source and the path."""
-    head = str(error).strip().splitlines()[0]
+def _brief(said: str) -> str:
+    """A message of decord or FFmpeg without the time, the line of its source and the path."""
+    head = said.strip().splitlines()[0]
     return re.sub(r"^(\[[^\]]*\] *(\S+:\d+: *)?)+", "", head)[:120]

@@ -32,7 +32,7 @@ from sumlctl.video.streams import (
 
 # Containers whose packets all carry the times of the frames that come out of them.
 STAMPED_PACKETS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
-_MOST_AHEAD = 128 * 2**20  # bytes of packets looked at before any is decoded
+_MOST_AHEAD = 64 * 2**20  # bytes of packets looked at before any is decoded
 _CONTAINER_BYTES, _PICTURES_KEPT = 4 * 2**20, 8
 
 
@@ -59,17 +59,17 @@ class PyavDecoder:
         try:
             self._container, self._stream = open_stream(path)
         except av.FFmpegError as error:
-            raise DecodeError(path, "cannot be read", reason(error)) from error
+            raise self._fault("cannot be read", error) from error
         try:
             # Decoded before any other: old x264 writes into it what the others need.
             head = next(stamped(self._container, self._stream), None)
         except av.FFmpegError as error:
             self.close()
-            raise DecodeError(path, "cannot be read", reason(error)) from error
+            raise self._fault("cannot be read", error) from error
         tick = self._stream.time_base
         if head is None or tick is None:
             self.close()
-            raise DecodeError(path, "no frame decodes", "none")
+            raise self._fault("no frame decodes", None)
         self._first, self._tick = head.pts, tick
         self._frame_s = float(1 / (self._stream.average_rate or 1 / tick))
         self._width, self._height = head.frame.width, head.frame.height
@@ -165,7 +165,7 @@ class PyavDecoder:
         onward = stamped_from(self._container, self._stream, self._pts(times_s[0]))
         current, fault = _next(onward)
         if current is None:
-            raise DecodeError(self._path, f"cannot be read at {times_s[0]:g} s", fault)
+            raise self._fault(f"cannot be read at {times_s[0]:g} s", fault)
         following, fault = _next(onward)
         pixels: list[np.ndarray] = []
         intervals: list[tuple[float, float]] = []
@@ -180,7 +180,7 @@ class PyavDecoder:
                 end_s = self._end_s(current.pts, current.frame.duration)
                 if time >= end_s + ROUNDING_S:
                     if fault:
-                        raise DecodeError(self._path, f"ends after {end_s:g} s", fault)
+                        raise self._fault(f"ends after {end_s:g} s", fault)
                     refuse_outside(self._path, times_s, end_s)
             repeated = intervals and begin_s == intervals[-1][0]
             pixels.append(pixels[-1] if repeated else self._rgb(current.frame, short_side))
@@ -195,6 +195,11 @@ class PyavDecoder:
         )
         return np.rot90(small.to_ndarray(), self._quarter_turns)
 
+    def _fault(self, what: str, error: av.FFmpegError | None) -> DecodeError:
+        got = reason(error) if error else "none"
+        damaged = error is None or isinstance(error, av.InvalidDataError)
+        return DecodeError(self._path, what, got, damaged=damaged)
+
     def _pts(self, time_s: float) -> int:
         return self._first + int((time_s + ROUNDING_S) / self._tick)
 
@@ -205,9 +210,9 @@ class PyavDecoder:
         return self._seconds(pts) + (float((duration or 0) * self._tick) or self._frame_s)
 
 
-def _next(frames: Iterator[Stamped]) -> tuple[Stamped | None, str | None]:
+def _next(frames: Iterator[Stamped]) -> tuple[Stamped | None, av.FFmpegError | None]:
     """The next frame; where there is none, why, unless the file just ends."""
     try:
         return next(frames, None), None
     except av.FFmpegError as error:
-        return None, reason(error)
+        return None, error

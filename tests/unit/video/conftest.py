@@ -21,6 +21,12 @@ def picture(number: int) -> np.ndarray:
     return np.broadcast_to(row[None, :, None], (2 * SQUARE, BITS * SQUARE, 3)).copy()
 
 
+def noisy(number):
+    """The number above noise, so that the noise is where most of a file's bits go."""
+    noise = np.random.default_rng(number).integers(0, 256, (64, 128, 3), dtype=np.uint8)
+    return np.concatenate([picture(number), noise])
+
+
 @pytest.fixture
 def numbers() -> Callable[[np.ndarray], list[int]]:
     """Reads off the numbers that pictures show in their upper left [T, 32, 128, 3]."""
@@ -103,3 +109,19 @@ def moov_first() -> Callable[[Path], None]:
         beside.replace(path)
 
     return rewrite
+
+
+@pytest.fixture
+def damage() -> Callable[[Path, int], None]:
+    """Overwrites half of the nth frame's data in an MP4 without frames out of order."""
+
+    def overwrite(path: Path, number: int) -> None:
+        with av.open(str(path)) as container:
+            packets = [packet for packet in container.demux(video=0) if packet.size]
+        position, size = packets[number].pos, packets[number].size
+        content = bytearray(path.read_bytes())
+        middle = range(position + size // 4, position + 3 * size // 4)
+        content[middle.start : middle.stop] = bytes(i * 37 % 256 for i in middle)
+        path.write_bytes(content)
+
+    return overwrite

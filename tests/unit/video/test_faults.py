@@ -11,7 +11,7 @@ import pytest
 from sumlctl.errors import SumlError
 from sumlctl.video.probe import probe
 from sumlctl.video.read import read_frames
-from tests.unit.video.conftest import picture
+from tests.unit.video.conftest import noisy, picture
 
 OPEN_GOP = {"x264-params": "open-gop=1:scenecut=0"}
 INTRA_REFRESH = {"x264-params": "intra-refresh=1:keyint=12"}
@@ -30,12 +30,6 @@ def larger(rows, columns):
 def lying(degrees):
     """Paints pictures that are upright when they are turned counter-clockwise by `degrees`."""
     return lambda number: np.ascontiguousarray(np.rot90(picture(number), -degrees // 90))
-
-
-def noisy(number):
-    """The number above noise, so that the noise is where most of a file's bits go."""
-    noise = np.random.default_rng(number).integers(0, 256, (64, 128, 3), dtype=np.uint8)
-    return np.concatenate([picture(number), noise])
 
 
 AWKWARD = {

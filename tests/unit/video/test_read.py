@@ -140,6 +140,11 @@ class Broken:
         pass
 
 
+class Damaged(Broken):
+    def read(self, times_s, short_side):
+        raise DecodeError(self.path, "cannot be read", "a made-up reason", damaged=True)
+
+
 class Repeating(Broken):
     """At the end of a file repeats the last frame that it has."""
 
@@ -161,6 +166,12 @@ def test_decord_reads_what_pyav_cannot(make_video, numbers, monkeypatch, first):
     monkeypatch.setattr("sumlctl.video.decoders.pyav.PyavDecoder", first)
     frames = read_frames(video, [2.0, 3.0, 3.5])
     assert (numbers(frames.pixels), frames.decoder) == ([20, 30, 35], "decord")
+
+
+def test_damage_is_no_matter_for_another_decoder(make_video, monkeypatch):
+    monkeypatch.setattr("sumlctl.video.decoders.pyav.PyavDecoder", Damaged)
+    with pytest.raises(SumlError, match="cannot be read, got a made-up reason"):
+        read_frames(make_video("video.mp4"), [2.0])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from sumlctl.errors import SumlError
 from sumlctl.video.decoders import DecodeError
 from sumlctl.video.read import DECODERS, read_frames
+from tests.unit.video.conftest import noisy
 
 decord = pytest.importorskip("decord")
 module = pytest.importorskip("sumlctl.video.decoders.decord")
@@ -91,6 +92,22 @@ def test_other_timestamps_and_other_pictures_are_found_out(make_video, monkeypat
             module.DecordDecoder(video)
 
 
+def test_damage_is_not_painted_over(make_video, damage, capfd):
+    steady = {"x264-params": "scenecut=0"}
+    video = make_video("damaged.mp4", 40, gop=8, b_frames=0, paint=noisy, options=steady)
+    assert read_frames(video, [1.15], decoder="decord").times_s == pytest.approx([1.1])
+    damage(video, 10)
+    before = decord.VideoReader(str(video), num_threads=1).get_batch([11]).asnumpy()
+    assert before.shape == (1, 96, 128, 3)  # decord hands out something
+    assert "error while decoding" in capfd.readouterr().err
+    with pytest.raises(SumlError, match=r"damaged.mp4: decord cannot read it, got "):
+        read_frames(video, [1.15], decoder="decord")
+    assert capfd.readouterr().err == ""
+    with pytest.raises(SumlError, match=r"damaged.mp4: ends after 1 s, got InvalidDataError"):
+        read_frames(video, [1.15])
+    assert read_frames(video, [1.65], decoder="decord").times_s == pytest.approx([1.6])
+
+
 def test_frames_are_scaled_as_pyav_scales_them(make_video):
     video = make_video("video.mp4")
     mine, theirs = (read_frames(video, [1.0, 2.0], short_side=20, decoder=d) for d in DECODERS)
@@ -108,7 +125,7 @@ def test_real_files_are_read_as_pyav_reads_them_or_not_at_all(shared_data, name)
     video = shared_data / "videos/awkward" / name
     mine = read_frames(video, [0.0, 0.05], decoder="pyav")
     if "cockatoo" in name:  # decord seeks past what its first frame says, and finds a mess
-        with pytest.raises(SumlError, match="finds other pictures"):
+        with pytest.raises(SumlError, match="decord cannot read it"):
             read_frames(video, [0.0, 0.05], decoder="decord")
         return
     theirs = read_frames(video, [0.0, 0.05], decoder="decord")
