@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,13 @@ class VocabularySource:
 
 @dataclass(frozen=True)
 class Card:
-    """A dataset as its card describes it."""
+    """A dataset as its card describes it.
+
+    Args:
+        videos: where its videos may be under their folder, with `{video_id}` and `{participant}`.
+        fps: pattern of a video id -> frames per second of the folders of JPEG files that such
+            videos may come as.
+    """
 
     name: str
     path: Path
@@ -52,8 +60,13 @@ class Card:
     reader: str
     options: dict[str, Any]
     videos: tuple[str, ...]
+    fps: dict[str, float] = field(default_factory=dict)
     vocabulary: dict[str, VocabularySource] = field(default_factory=dict)
     expected: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def folder_fps(self, video_id: str) -> float | None:
+        """Frames per second of a video that comes as a folder of JPEG files, if the card knows."""
+        return next((n for p, n in self.fps.items() if fnmatchcase(video_id, p)), None)
 
 
 def load(name: str, workspace: Workspace) -> Card:
@@ -97,6 +110,7 @@ def parse(path: Path) -> Card:
         reader=reader,
         options=options,
         videos=_templates(path, raw["videos"]),
+        fps=_rates(path, raw["videos"].get("fps", {})),
         vocabulary=_vocabulary(path, raw.get("vocabulary", {})),
         expected=_expected(path, raw.get("expected", {})),
     )
@@ -117,6 +131,15 @@ def _templates(path: Path, raw: dict[str, Any]) -> tuple[str, ...]:
             expected = "{video_id} and {participant} only"
             raise _fault(path, "unknown field in a path", repr(template), expected) from error
     return tuple(templates)
+
+
+def _rates(path: Path, raw: Any) -> dict[str, float]:
+    rates = raw if isinstance(raw, dict) else {"*": raw}
+    for rate in rates.values():
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < math.inf:
+            expected = 'frames per second, or { "PATTERN" = N }'
+            raise _fault(path, "videos.fps", repr(raw), expected)
+    return {pattern: float(rate) for pattern, rate in rates.items()}
 
 
 def _vocabulary(path: Path, raw: dict[str, Any]) -> dict[str, VocabularySource]:

@@ -9,6 +9,7 @@ import typer
 
 from sumlctl import console, shipped
 from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption
+from sumlctl.workspace import Workspace
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME")]
 
@@ -116,9 +117,20 @@ def copy_pipeline(
     console.show(str(target))
 
 
-def doctor(workspace: WorkspaceOption = HERE, json: JsonOption = False) -> None:
+def doctor(
+    cross_check: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Read N random windows with both decoders instead."),
+    ] = None,
+    workspace: WorkspaceOption = HERE,
+    json: JsonOption = False,
+) -> None:
     """Say what this machine has, and what is missing."""
     from sumlctl.workflow.doctor import examine
+
+    if cross_check is not None:
+        _cross_check(workspace, cross_check, json)
+        return
 
     findings = list(examine(workspace))
     if json:
@@ -127,4 +139,18 @@ def doctor(workspace: WorkspaceOption = HERE, json: JsonOption = False) -> None:
         rows = [(f.status, f.what, f.found, f.fix) for f in findings]
         console.show_table("doctor", ("", "what", "found", "what to do"), rows)
     if any(finding.status == "missing" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _cross_check(workspace: Workspace, count: int, json: bool) -> None:
+    from sumlctl.workflow import cross_check
+
+    found = [asdict(window) for window in cross_check.cross_check(workspace, count)]
+    if json:
+        console.show_json(found)
+    else:
+        rows = [list(window.values()) for window in found]
+        header = [name.replace("_", " ") for name in found[0]]
+        console.show_table("PyAV against decord", header, rows)
+    if any(window["result"] == "differs" for window in found):
         raise typer.Exit(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +31,12 @@ _INDEX_COLUMNS = (
 _MOST_NAMED = 10  # videos named one by one; the videos table names them all
 
 
+class Retry(StrEnum):
+    """Which videos are probed again although they have not changed."""
+
+    UNREADABLE = "unreadable"
+
+
 def register(app: typer.Typer) -> None:
     app.command()(index)
     app.command()(embed)
@@ -42,6 +49,9 @@ def index(
     jobs: Annotated[int, typer.Option(min=1, help="Processes that probe videos.")] = (
         os.cpu_count() or 1
     ),
+    retry: Annotated[
+        Retry | None, typer.Option(help="Probe again, more thoroughly, what was unreadable.")
+    ] = None,
     strict: Annotated[bool, typer.Option(help="Fail when anything is missing.")] = False,
     workspace: WorkspaceOption = HERE,
     json: JsonOption = False,
@@ -52,7 +62,14 @@ def index(
 
     done = []
     for name in datasets:
-        found = indexing.index(name, workspace, annotations=annotations, videos=videos, jobs=jobs)
+        found = indexing.index(
+            name,
+            workspace,
+            annotations=annotations,
+            videos=videos,
+            jobs=jobs,
+            retry_unreadable=retry is Retry.UNREADABLE,
+        )
         receipts.leave(workspace, data_steps.index(workspace, name, annotations, videos))
         done.append(found)
     if json:

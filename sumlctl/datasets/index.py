@@ -50,6 +50,7 @@ def index(
     annotations: Path | None = None,
     videos: Path | None = None,
     jobs: int = 1,
+    retry_unreadable: bool = False,
 ) -> Indexed:
     """Reads a dataset's annotations, probes its videos, writes both tables.
 
@@ -60,6 +61,7 @@ def index(
         annotations: folder of annotation files; default as the workspace has it.
         videos: folder of video files; default as the workspace has it.
         jobs: processes that probe.
+        retry_unreadable: whether videos found unreadable before are probed again, more thoroughly.
 
     Raises:
         SumlError: any fault in the card or the annotations.
@@ -72,7 +74,8 @@ def index(
     an.check(told.rows, {kind: len(classes) for kind, classes in words.items()})
     _check_viewpoints(card, told.rows)
 
-    found = survey(card, told.rows, videos, workspace.table(dataset, "videos"), jobs)
+    table = workspace.table(dataset, "videos")
+    found = survey(card, told.rows, videos, table, jobs, retry_unreadable=retry_unreadable)
     clips = _clips(card, told.rows, found)
     inputs = {
         _name(path, annotations): tables.digest(path)
@@ -80,7 +83,7 @@ def index(
     }
     inputs[f"manifests/{card.path.name}"] = tables.digest(card.path)
     config = {"reader": card.reader, "release": told.release, **card.options}
-    written = (workspace.table(dataset, "videos"), workspace.table(dataset, "clips"))
+    written = (table, workspace.table(dataset, "clips"))
     root = {"videos_root": workspace.relative_or_absolute(videos)}
     tables.write(found.to_arrow(), written[0], "videos", inputs=inputs, config=config, extra=root)
     extra = {"vocabulary": words, **root}

@@ -1,4 +1,4 @@
-"""Finds and probes the video files of a dataset; what has not changed is not probed again."""
+"""Finds and probes the videos of a dataset; what has not changed is not probed again."""
 
 from __future__ import annotations
 
@@ -13,26 +13,36 @@ from sumlctl import tables
 from sumlctl.card import Card
 from sumlctl.console import note, progress
 from sumlctl.errors import SumlError
-from sumlctl.video.probe import Probe, probe_many
+from sumlctl.video.probe import Probe, probe_many, stamp
 from sumlctl.workspace import inside
 
 _SAVE_EVERY_S = 30.0
 
 
-def survey(card: Card, clips: pl.DataFrame, root: Path, table: Path, jobs: int) -> pl.DataFrame:
+def survey(
+    card: Card,
+    clips: pl.DataFrame,
+    root: Path,
+    table: Path,
+    jobs: int,
+    *,
+    retry_unreadable: bool = False,
+) -> pl.DataFrame:
     """The videos table of a dataset.
 
-    An earlier table, or the partial one that an interrupted survey left, spares the probing of
-    files whose size and modification time are the same.
+    A video is a file, or where there is none a folder of JPEG files. An earlier table, or the
+    partial one that an interrupted survey left, spares the probing of those that have not changed.
 
     Args:
         clips: a reader's rows; their videos are surveyed in order of appearance.
         root: the folder that the card's path templates start from.
         table: where the videos table is or will be.
         jobs: processes that probe.
+        retry_unreadable: whether those that the earlier table has as unreadable are probed again,
+            from the first frame to the last.
     """
     partial = table.with_name("videos.partial.parquet")
-    known = _known(table) | _known(partial)
+    known = _known(table, readable_only=retry_unreadable) | _known(partial)
     ids = clips.select("video_id", "participant").unique("video_id", maintain_order=True)
     rows: dict[str, dict[str, Any]] = {}
     pending: dict[Path, list[str]] = {}
@@ -42,14 +52,15 @@ def survey(card: Card, clips: pl.DataFrame, root: Path, table: Path, jobs: int) 
         rows[video_id] = row
         if path is None:
             continue
-        found = path.stat()
-        old = known.get((relative, found.st_size, found.st_mtime_ns))
-        if old is not None:
+        size_bytes, mtime_ns = stamp(path)
+        old = known.get((relative, size_bytes, mtime_ns))
+        of_other_rate = size_bytes is None and old and old["fps"] != card.folder_fps(video_id)
+        if old is not None and not of_other_rate:
             rows[video_id] = old | row | {"status": old["status"]}
         else:
             pending.setdefault(path, []).append(video_id)
     if pending:
-        _probe(card, pending, rows, partial, jobs)
+        _probe(card, pending, rows, partial, jobs, whole=retry_unreadable)
     elif known:
         note(f"{card.name}: no video has changed since the last index")
     frame = _frame(rows)
@@ -63,14 +74,16 @@ def _probe(
     rows: dict[str, dict[str, Any]],
     partial: Path,
     jobs: int,
+    whole: bool,
 ) -> None:
     saved = time.monotonic()
+    rates = {path: card.folder_fps(video_id) for path, (video_id, *_) in pending.items()}
     with progress(f"probing {card.name}", len(pending), "videos") as bar:
-        for path, result in probe_many(list(pending), jobs=jobs):
-            found = path.stat()
-            stamp = {"size_bytes": found.st_size, "mtime_ns": found.st_mtime_ns}
+        for path, result in probe_many(rates, jobs=jobs, whole=whole):
+            size_bytes, mtime_ns = stamp(path)
             for video_id in pending[path]:
-                rows[video_id] |= asdict(result) | stamp
+                rows[video_id] |= asdict(result)
+                rows[video_id] |= {"size_bytes": size_bytes, "mtime_ns": mtime_ns}
             bar.advance()
             if time.monotonic() - saved > _SAVE_EVERY_S:
                 probed = {k: row for k, row in rows.items() if row["status"] != "missing"}
@@ -79,17 +92,20 @@ def _probe(
 
 
 def _locate(card: Card, root: Path, video_id: str, participant: str) -> tuple[str, Path | None]:
-    """The first of the card's paths that exists, else the first one and None."""
+    """The first of the card's paths that is a file, else a folder, else the first one and None."""
     known = [t for t in card.videos if participant or "{participant}" not in t]
     names = [t.format(video_id=video_id, participant=participant) for t in known or card.videos]
-    for name in names:
-        path = inside(root, name, f"video {video_id} of {card.name}")
-        if path.is_file():
-            return name, path
+    paths = {name: inside(root, name, f"video {video_id} of {card.name}") for name in names}
+    for is_there in (Path.is_file, Path.is_dir):
+        for name, path in paths.items():
+            if is_there(path):
+                return name, path
     return names[0], None
 
 
-def _known(table: Path) -> dict[tuple[str, int, int], dict[str, Any]]:
+def _known(
+    table: Path, readable_only: bool = False
+) -> dict[tuple[str, int | None, int], dict[str, Any]]:
     """Earlier rows by path, size and modification time; none when there is no whole table."""
     if not table.is_file():
         return {}
@@ -97,7 +113,8 @@ def _known(table: Path) -> dict[tuple[str, int, int], dict[str, Any]]:
         old = pl.DataFrame(pl.from_arrow(tables.read(table, "videos")))
     except SumlError:
         return {}
-    probed = old.filter(pl.col("status") != "missing").to_dicts()
+    left_out = ["missing", "unreadable"] if readable_only else ["missing"]
+    probed = old.filter(~pl.col("status").is_in(left_out)).to_dicts()
     return {(r["path"], r["size_bytes"], r["mtime_ns"]): r for r in probed}
 
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 
 from sumlctl.learning.clips import Clip
 from sumlctl.video.read import read_frames
 
-# Frames held at full size at once while a clip is scaled down.
-_CHUNK = 64
 # Timestamps of containers are rounded, to milliseconds at worst.
 _TICK_S = 0.001
 
@@ -30,22 +27,8 @@ def decode(clip: Clip, times_s: np.ndarray, short_side: int) -> tuple[np.ndarray
     Raises:
         SumlError: the video cannot be decoded there.
     """
-    pixels, stamps = [], []
-    for chunk in np.split(times_s, range(_CHUNK, len(times_s), _CHUNK)):
-        frames = read_frames(clip.path, chunk.tolist())
-        pixels.append(_scaled(frames.pixels, short_side))
-        stamps.append(frames.times_s)
-    return np.concatenate(pixels), np.concatenate(stamps)
-
-
-def _scaled(pixels: np.ndarray, short_side: int) -> np.ndarray:
-    if min(pixels.shape[1:3]) <= short_side:
-        return pixels
-    from torchvision.transforms.v2 import functional
-
-    images = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
-    scaled = functional.resize(images, [short_side], antialias=True)
-    return scaled.permute(0, 2, 3, 1).contiguous().numpy()
+    frames = read_frames(clip.path, times_s.tolist(), short_side=short_side, fps=clip.fps)
+    return np.ascontiguousarray(frames.pixels), frames.times_s
 
 
 @dataclass

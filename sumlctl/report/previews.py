@@ -109,7 +109,7 @@ def _film(clip: Clip) -> Film | SumlError:
     first, last = max(every[0], middle - half), min(every[-1], middle + half)
     times_s = np.linspace(first, last, min(FRAMES, len(every)))
     try:
-        pixels = read_frames(clip.path, times_s.tolist()).pixels
+        pixels = read_frames(clip.path, times_s.tolist(), fps=clip.fps).pixels
     except SumlError as error:
         return error
     frames = [_scaled(frame) for frame in pixels]

@@ -1,23 +1,34 @@
-"""What a video file really holds: its frames that decode, its times, its picture."""
+"""What a video really holds: its frames that decode, its times, its picture."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+
+import av
 
 from sumlctl.errors import SumlError
 from sumlctl.video import supervise
-from sumlctl.video.read import frame_count_by_decord, open_video, reason, stamped, stamped_from
+from sumlctl.video.decoders import DecodeError
+from sumlctl.video.decoders.jpeg import JpegDecoder
+from sumlctl.video.streams import (
+    Scan,
+    Span,
+    open_video,
+    reason,
+    scan,
+    stamped,
+    stamped_from,
+)
+
+_DECODED_AT_LEAST = 200_000  # bytes per second; small 1080p60 files came to 500,000 on one core
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What one file holds; a row of the videos table but for its dataset, id and path.
+    """What one video holds; a row of the videos table but for its dataset, id and path.
 
     Args:
         status: `ok` or `unreadable`.
@@ -30,8 +41,8 @@ class Probe:
         fps: mean rate over the file.
         n_frames: frames that decode, not what the header claims.
         duration_s: from the first frame's timestamp to the end of the last.
-        size_bytes: size of the file.
-        mtime_ns: when the file last changed.
+        size_bytes: size of the file; a folder of frames has none.
+        mtime_ns: when the file or folder last changed.
     """
 
     status: str
@@ -48,74 +59,80 @@ class Probe:
     mtime_ns: int | None = None
 
 
-class _Span(NamedTuple):
-    """When a frame is shown, in ticks of the time base."""
-
-    pts: int
-    duration: int
-
-
-class _Scan(NamedTuple):
-    """What the packets of a video stream say, without decoding any."""
-
-    tick: Fraction
-    declared_rate: Fraction
-    expected: int
-    shown: list[_Span]
-    last_keyframe: int
-    fault: str | None
-
-
-def probe(path: Path, *, ask_decord: bool = True) -> Probe:
-    """Finds out what a video file holds, without decoding all of it unless there is a doubt.
+def probe(
+    path: Path, *, fps: float | None = None, ask_decord: bool = True, whole: bool = False
+) -> Probe:
+    """Finds out what a video holds, without decoding all of it unless there is a doubt.
 
     Args:
-        path: the file.
-        ask_decord: whether decord counts the frames too; where it disagrees, `error` says so.
+        path: a video file, or a folder of JPEG files, one for each frame.
+        fps: rate of a folder's frames.
+        ask_decord: whether decord is asked too; where it says something else, `error` has it.
+        whole: whether to decode all of a file, and to ask decord about one that PyAV refuses.
 
     Returns:
-        A Probe; for a file that cannot be read, one with status `unreadable` and the reason.
+        A Probe; for a video that cannot be read, one with status `unreadable` and the reason.
     """
-    import av
-
     try:
-        stat = path.stat()
+        size_bytes, mtime_ns = stamp(path)
     except OSError as error:
         return Probe("unreadable", reason(error))
-    if stat.st_size == 0:
-        found = Probe("unreadable", "empty file")
-    else:
-        try:
-            found = _examine(path)
-        except SumlError as error:
-            found = Probe("unreadable", error.what)
-        except av.FFmpegError as error:
-            found = Probe("unreadable", f"cannot be opened: {reason(error)}")
-    if ask_decord and found.status == "ok":
-        found = _noting(found, _decord_differs(path, found.n_frames))
-    return replace(found, size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns)
+    try:
+        if size_bytes is None:
+            found = _examine_folder(path, fps)
+        elif size_bytes == 0:
+            found = Probe("unreadable", "empty file")
+        else:
+            found = _examine(path, whole)
+            if ask_decord and (found.status == "ok" or whole):
+                found = _noting(found, _decord_differs(path, found.n_frames))
+    except DecodeError as error:
+        found = Probe("unreadable", f"{error.what}, got {error.got}")
+    except SumlError as error:
+        found = Probe("unreadable", error.what)
+    return replace(found, size_bytes=size_bytes, mtime_ns=mtime_ns)
+
+
+def stamp(path: Path) -> tuple[int | None, int]:
+    """Size in bytes and time of change of a video, by which it is known again.
+
+    Of a folder it is the time alone, which changes when a file comes or goes.
+
+    Raises:
+        OSError: it is not there.
+    """
+    found = path.stat()
+    return None if path.is_dir() else found.st_size, found.st_mtime_ns
 
 
 def probe_many(
-    paths: Iterable[Path], *, jobs: int, deadline_s: float = 120.0
+    rates: Mapping[Path, float | None],
+    *,
+    jobs: int,
+    deadline_s: float = 120.0,
+    whole: bool = False,
 ) -> Iterator[tuple[Path, Probe]]:
-    """Probes files in worker processes, in order of completion.
+    """Probes videos in worker processes, in order of completion.
 
     A file whose worker crashes or overruns the deadline is probed once more without decord,
     the usual culprit; a second failure makes it unreadable.
 
     Args:
-        paths: the files.
+        rates: the videos, and frames per second of those that are folders of frames.
         jobs: number of worker processes.
-        deadline_s: seconds that one file may take.
+        deadline_s: seconds that one video may take; more if all of it is decoded.
+        whole: whether to decode all of each file.
     """
+    if whole:
+        deadline_s += max((stamp(path)[0] or 0 for path in rates), default=0) / _DECODED_AT_LEAST
     failed: dict[Path, str] = {}
-    for path, found in supervise.run(probe, paths, jobs=jobs, deadline_s=deadline_s):
+    look = partial(_probe_one, rates=rates, whole=whole)
+    for path, found in supervise.run(look, rates, jobs=jobs, deadline_s=deadline_s):
         if isinstance(found, supervise.Failure):
             failed[path] = found.reason
         else:
             yield path, found
-    alone = partial(probe, ask_decord=False)
+    alone = partial(look, ask_decord=False)
     for path, found in supervise.run(alone, failed, jobs=jobs, deadline_s=deadline_s):
         if isinstance(found, supervise.Failure):
             yield path, Probe("unreadable", found.reason)
@@ -123,25 +140,55 @@ def probe_many(
             yield path, _noting(found, f"with decord: {failed[path]}")
 
 
-def _examine(path: Path) -> Probe:
-    found = _first_picture(path)
-    if found.status != "ok":
-        return found
-    scan = _scan(path)
-    shown, fault = _shown(path, scan)
-    elapsed_s = float((shown[-1].pts - shown[0].pts) * scan.tick)
-    fps = (len(shown) - 1) / elapsed_s if elapsed_s else float(scan.declared_rate)
-    last_s = float(shown[-1].duration * scan.tick or 1 / scan.declared_rate)
+def _probe_one(path: Path, rates: Mapping[Path, float | None], **options: bool) -> Probe:
+    return probe(path, fps=rates.get(path), **options)
+
+
+def _examine_folder(path: Path, fps: float | None) -> Probe:
+    folder = JpegDecoder(path, fps)
+    last_s = (len(folder) - 1) / folder.fps
+    folder.read([0.0], None)
+    missing = folder.missing()
+    found = Probe(
+        "ok",
+        container="image2",
+        codec="mjpeg",
+        width=folder.width,
+        height=folder.height,
+        rotation=0,
+        fps=folder.fps,
+        n_frames=len(folder) - len(missing),
+        duration_s=last_s + 1 / folder.fps,
+    )
+    if missing:
+        found = _noting(found, f"{len(missing)} frames are missing, the first is {missing[0]}")
+    try:
+        folder.read([last_s], None)
+    except DecodeError as error:
+        found = _noting(found, f"{error.what}, got {error.got}")
+    return found
+
+
+def _examine(path: Path, whole: bool) -> Probe:
+    try:
+        found = _first_picture(path)
+        if found.status != "ok":
+            return found
+        packets = scan(path)
+        shown, fault = _decode(path) if whole else _shown(path, packets)
+    except av.FFmpegError as error:
+        return Probe("unreadable", f"cannot be opened: {reason(error)}")
+    elapsed_s = float((shown[-1].pts - shown[0].pts) * packets.tick)
+    fps = (len(shown) - 1) / elapsed_s if elapsed_s else float(packets.declared_rate)
+    last_s = float(shown[-1].duration * packets.tick or 1 / packets.declared_rate)
     found = replace(found, fps=fps, n_frames=len(shown), duration_s=elapsed_s + last_s)
-    if len(shown) != scan.expected:
-        found = _noting(found, f"header says {scan.expected} frames, {len(shown)} decode")
+    if len(shown) != packets.expected:
+        found = _noting(found, f"header says {packets.expected} frames, {len(shown)} decode")
     return _noting(found, fault)
 
 
 def _first_picture(path: Path) -> Probe:
     """The properties of the picture, or why there is none."""
-    import av
-
     with open_video(path) as (container, stream):
         try:
             head = next(stamped(container, stream), None)
@@ -170,58 +217,31 @@ def _is_encrypted(path: Path) -> bool:
         return next(container.demux(stream)).has_sidedata("encryption_info")
 
 
-def _scan(path: Path) -> _Scan:
-    """Reads all packets of the stream, up to the first that cannot be read."""
-    import av
-
-    shown: list[_Span] = []
-    n_hidden, last_keyframe, fault = 0, 0, None
-    with open_video(path) as (container, stream):
-        tick, claimed = stream.time_base or Fraction(1), stream.frames
-        declared_rate = stream.average_rate or 1 / tick
-        try:
-            for packet in container.demux(stream):
-                if packet.pts is None:
-                    continue
-                if packet.is_keyframe:
-                    last_keyframe = packet.pts
-                if packet.is_discard:  # cut off by an edit list
-                    n_hidden += 1
-                else:
-                    shown.append(_Span(packet.pts, packet.duration or 0))
-        except av.FFmpegError as error:
-            fault = reason(error)
-    expected = claimed - n_hidden if claimed else len(shown)
-    return _Scan(tick, declared_rate, expected, sorted(shown), last_keyframe, fault)
-
-
-def _shown(path: Path, scan: _Scan) -> tuple[list[_Span], str | None]:
+def _shown(path: Path, packets: Scan) -> tuple[list[Span], str | None]:
     """The frames that decode up to the first fault, and the fault.
 
     Only what follows the last keyframe is decoded; all is, when that is not as the packets say.
     """
-    before = [span for span in scan.shown if span.pts < scan.last_keyframe]
-    onward, fault = _decode(path, scan.last_keyframe)
-    tail = [span for span in onward if span.pts >= scan.last_keyframe]
-    if scan.fault and tail:  # cut short: what precedes the cut is as sound as in any file
-        return before + tail, scan.fault
-    if fault or len(before) + len(tail) != len(scan.shown):
+    before = [span for span in packets.shown if span.pts < packets.last_keyframe]
+    onward, fault = _decode(path, packets.last_keyframe)
+    tail = [span for span in onward if span.pts >= packets.last_keyframe]
+    if packets.fault and tail:  # cut short: what precedes the cut is as sound as in any file
+        return before + tail, packets.fault
+    if fault or len(before) + len(tail) != len(packets.shown):
         return _decode(path)
-    return scan.shown, None
+    return packets.shown, None
 
 
-def _decode(path: Path, start: int | None = None) -> tuple[list[_Span], str | None]:
+def _decode(path: Path, start: int | None = None) -> tuple[list[Span], str | None]:
     """The frames that decode from a seek to `start`, or from the beginning, up to a fault."""
-    import av
-
-    spans: list[_Span] = []
+    spans: list[Span] = []
     try:
         with open_video(path) as (container, stream):
-            if start is None:
-                frames = stamped(container, stream)
-            else:
+            frames = stamped(container, stream)
+            if start is not None:
+                next(frames, None)
                 frames = stamped_from(container, stream, start)
-            spans.extend(_Span(pts, frame.duration or 0) for pts, frame in frames)
+            spans.extend(Span(pts, frame.duration or 0) for pts, frame in frames)
     except av.FFmpegError as error:
         return spans, reason(error)
     return spans, None
@@ -229,13 +249,13 @@ def _decode(path: Path, start: int | None = None) -> tuple[list[_Span], str | No
 
 def _decord_differs(path: Path, n_frames: int | None) -> str | None:
     try:
-        count = frame_count_by_decord(path)
+        from sumlctl.video.decoders import decord
     except ImportError:
         return None
-    except Exception as error:  # decord's errors have no common type
-        # Its messages begin with a time, a line of its source and the path.
-        text = re.sub(r"^(\[[^\]]*\] *(\S+:\d+: *)?)+", "", str(error).strip().splitlines()[0])
-        return f"decord refuses: {text[:120]}"
+    try:
+        count = decord.count(path)
+    except DecodeError as error:
+        return f"decord refuses: {error.got}"
     return f"decord counts {count} frames" if count != n_frames else None
 
 

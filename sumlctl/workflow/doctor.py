@@ -69,7 +69,7 @@ def _decoders() -> Iterator[Finding]:
     yield Finding("PyAV", "ok" if av else "missing", av or "not installed", fix)
     decord = _version("decord")
     status = "ok" if decord else "note"
-    yield Finding("decord", status, decord or "not installed: PyAV reads every video")
+    yield Finding("decord", status, decord or "not installed: PyAV reads alone")
 
 
 def _gpu() -> Finding:

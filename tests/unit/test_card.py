@@ -47,6 +47,34 @@ def fault(tmp_path, text):
     return message
 
 
+@pytest.mark.parametrize(
+    ("fps", "rates"),
+    [
+        ("fps = 24", [24.0, 24.0, 24.0]),
+        ('fps = { "P??_??" = 60, "P??_???" = 50.5 }', [60.0, 50.5, None]),
+        ("", [None, None, None]),
+    ],
+)
+def test_the_rate_of_folders_of_frames(tmp_path, fps, rates):
+    found = parse(tmp_path, SOUND.replace("[vocabulary]", f"{fps}\n[vocabulary]"))
+    assert [found.folder_fps(video) for video in ("P01_02", "P01_102", "kitchen")] == rates
+
+
+@pytest.mark.parametrize("fps", ["'fast'", "0", "-1", "true", "inf", "[24]", "{ P01 = 'x' }"])
+def test_a_rate_that_is_none_is_a_fault(tmp_path, fps):
+    text = SOUND.replace("[vocabulary]", f"fps = {fps}\n[vocabulary]")
+    assert "videos.fps, got" in fault(tmp_path, text)
+
+
+def test_the_rates_of_the_published_folders():
+    epic, lemma = (
+        card.parse(shipped.available("manifests", Path("none"))[name])
+        for name in ("ek100", "lemma")
+    )
+    assert (epic.folder_fps("P01_01"), epic.folder_fps("P01_101")) == (60.0, 50.0)
+    assert lemma.folder_fps("12-1-4") == 24.0
+
+
 def test_a_sound_card(tmp_path):
     found = parse(tmp_path, SOUND)
     assert (found.name, found.title, found.licence) == ("kitchens", "Kitchens", "CC0")

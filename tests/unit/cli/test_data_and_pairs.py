@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from sumlctl import tables
 from sumlctl.workspace import Workspace
+from tests.annotation_files import write_video
 
 CARD = """
 title = "{name}"
@@ -59,6 +62,28 @@ def test_index_reports_each_split_and_its_difference(indexed: Workspace, sumlctl
     (split,) = ego["splits"]
     assert (split["clips"], split["expected"], split["difference"]) == (3, 4, -1)
     assert (split["narrations"], split["videos_missing"], split["no_video"]) == (2, 2, 3)
+
+
+def test_unreadable_videos_are_probed_again_only_when_asked_for(
+    indexed: Workspace, sumlctl
+) -> None:
+    root = indexed.data("ego", "videos")
+    sound = write_video(root / "a.mp4", 30)
+    (root / "b.mp4").touch()
+    assert "video b is unreadable: empty file" in sumlctl("index", "ego").err
+    path = indexed.table("ego", "videos")
+    rows = tables.read(path, "videos").to_pylist()
+    rows[0] |= {"status": "unreadable", "error": "no answer within 60 s"}
+    marked = pa.Table.from_pylist(rows, schema=tables.schema("videos"))
+    tables.write(marked, path, "videos", inputs={}, config={})
+    assert "video a is unreadable: no answer" in sumlctl("index", "ego").err
+    done = sumlctl("index", "ego", "--retry", "unreadable")
+    assert done.code == 0
+    assert "video a" not in done.err and "video b is unreadable: empty file" in done.err
+    a, b = tables.read(path, "videos").to_pylist()
+    assert (a["status"], a["error"], a["n_frames"]) == ("ok", None, 30)
+    assert (b["status"], sound.exists()) == ("unreadable", True)
+    assert sumlctl("index", "ego", "--retry", "all").code == 2
 
 
 def test_strict_fails_on_what_is_missing(indexed: Workspace, sumlctl) -> None:

@@ -16,7 +16,8 @@ CARD = """
 [reader]
 name = "epic"
 [videos]
-paths = ["{participant}/{video_id}.MP4", "{video_id}.mp4"]
+paths = ["{participant}/{video_id}.MP4", "{video_id}", "{video_id}.mp4"]
+fps = { "P??_??" = 60, "P??_???" = 50 }
 """
 FACTS = {"codec": "h264", "fps": 25.0, "n_frames": 100, "duration_s": 4.0}
 
@@ -26,16 +27,20 @@ class Prober:
 
     def __init__(self):
         self.asked = []
+        self.whole = None
         self.stop_after = None
 
-    def __call__(self, paths, *, jobs, **options):
-        for path in reversed(list(paths)):  # results come in any order
+    def __call__(self, rates, *, jobs, whole):
+        self.whole = whole
+        for path in reversed(list(rates)):  # results come in any order
             if len(self.asked) == self.stop_after:
                 raise KeyboardInterrupt
             self.asked.append(path.name)
-            yield path, self.probe(path)
+            yield path, self.probe(path, rates[path])
 
-    def probe(self, path):
+    def probe(self, path, fps):
+        if path.is_dir():
+            return Probe("ok" if fps else "unreadable", **FACTS | {"fps": fps})
         if path.stat().st_size == 0:
             return Probe("unreadable", "empty file")
         return Probe("ok", **FACTS)
@@ -61,12 +66,12 @@ def look(workspace, root, prober):
     card = write_card(workspace, "k", CARD)
     table = workspace.table("k", "videos")
 
-    def of(*videos):
+    def of(*videos, card=card, **options):
         clips = pl.DataFrame(
             {"video_id": [v for v, _ in videos], "participant": [p for _, p in videos]}
         )
         prober.asked.clear()
-        found = survey(card, clips, root, table, jobs=1)
+        found = survey(card, clips, root, table, jobs=1, **options)
         tables.write(found.to_arrow(), table, "videos", inputs={}, config={})
         return found
 
@@ -126,6 +131,65 @@ def test_what_has_not_changed_is_not_probed_again(look, root, prober, capsys):
     assert changed["size_bytes"].to_list() == [6, 1, None]
     assert changed["mtime_ns"][1] == 10**18
     assert changed["n_frames"].to_list() == [100, 100, None]
+
+
+def test_a_folder_is_a_video_where_there_is_no_file(look, root, prober):
+    for name in ("P01_01", "P01_101", "P01_102", "other"):
+        (root / name).mkdir()
+    (root / "P01_102.mp4").write_text("a")
+    found = look(*((name, "P01") for name in ("P01_01", "P01_101", "P01_102", "other")))
+    assert found.select("path", "status", "fps").rows() == [
+        ("P01_01", "ok", 60.0),
+        ("P01_101", "ok", 50.0),
+        ("P01_102.mp4", "ok", 25.0),
+        ("other", "unreadable", None),
+    ]
+    assert found["size_bytes"].to_list() == [None, None, 1, None]
+
+
+def test_a_folder_is_probed_again_when_files_come_or_its_rate_changes(
+    look, root, prober, workspace
+):
+    for name in ("P01_01", "P01_02"):
+        (root / name).mkdir()
+    videos = [("P01_01", "P01"), ("P01_02", "P01")]
+    look(*videos)
+    look(*videos)
+    assert prober.asked == []
+    os.utime(root / "P01_01", ns=(0, 10**18))
+    look(*videos)
+    assert prober.asked == ["P01_01"]
+    slower = write_card(workspace, "k", CARD.replace("60", "30"))
+    assert look(*videos, card=slower)["fps"].to_list() == [30.0, 30.0]
+    assert sorted(prober.asked) == ["P01_01", "P01_02"]
+
+
+def test_what_was_unreadable_is_probed_again_when_asked_for(look, root, prober, workspace):
+    (root / "a.mp4").write_text("a")
+    (root / "b.mp4").touch()
+    videos = [("a", ""), ("b", "")]
+    look(*videos)
+    assert prober.whole is False
+    look(*videos)
+    assert prober.asked == []
+    prober.probe = lambda path, fps: Probe("ok", **FACTS)
+    found = look(*videos, retry_unreadable=True)
+    assert (prober.asked, prober.whole) == (["b.mp4"], True)
+    assert found["status"].to_list() == ["ok", "ok"]
+
+
+def test_a_retry_that_is_interrupted_goes_on_where_it_stopped(look, root, prober, monkeypatch):
+    monkeypatch.setattr(module, "_SAVE_EVERY_S", 0.0)
+    for name in "abc":
+        (root / f"{name}.mp4").touch()
+    videos = [(name, "") for name in "abc"]
+    look(*videos)
+    prober.stop_after = 2
+    with pytest.raises(KeyboardInterrupt):
+        look(*videos, retry_unreadable=True)
+    prober.stop_after = None
+    look(*videos, retry_unreadable=True)
+    assert prober.asked == ["a.mp4"]  # the others are as unreadable as they were
 
 
 def test_a_damaged_table_of_an_earlier_survey_is_no_obstacle(look, root, prober, workspace):

@@ -21,12 +21,19 @@ def picture(number: int) -> np.ndarray:
     return np.broadcast_to(row[None, :, None], (2 * SQUARE, BITS * SQUARE, 3)).copy()
 
 
+def noisy(number):
+    """The number above noise, so that the noise is where most of a file's bits go."""
+    noise = np.random.default_rng(number).integers(0, 256, (64, 128, 3), dtype=np.uint8)
+    return np.concatenate([picture(number), noise])
+
+
 @pytest.fixture
 def numbers() -> Callable[[np.ndarray], list[int]]:
-    """Reads off the numbers that pictures [T, 32, 128, 3] show."""
+    """Reads off the numbers that pictures show in their upper left [T, 32, 128, 3]."""
 
     def read_off(pixels: np.ndarray) -> list[int]:
-        squares = pixels.reshape(len(pixels), 2 * SQUARE, BITS, SQUARE, 3).mean(axis=(1, 3, 4))
+        rows = pixels[:, : 2 * SQUARE, : BITS * SQUARE]
+        squares = rows.reshape(len(pixels), 2 * SQUARE, BITS, SQUARE, 3).mean(axis=(1, 3, 4))
         return [sum(1 << bit for bit in range(BITS) if row[bit] > 128) for row in squares]
 
     return read_off
@@ -37,7 +44,9 @@ def make_video(tmp_path: Path) -> Callable[..., Path]:
     """Writes a video of numbered frames.
 
     `stamps` are ticks of 1/`ticks` s (default: one frame each 1/10 s), `shift` moves all packets
-    to earlier times, so that an MP4 hides what falls before zero with an edit list.
+    to earlier times, so that an MP4 hides what falls before zero with an edit list, `rotation`
+    is told to players, in degrees counter-clockwise, `container` is its true format, and `paint`
+    makes the stored pictures.
     """
 
     def make(
@@ -51,24 +60,31 @@ def make_video(tmp_path: Path) -> Callable[..., Path]:
         b_frames: int = 2,
         shift: int = 0,
         options: dict[str, str] | None = None,
+        pix_fmt: str = "yuv420p",
+        rotation: int = 0,
+        container: str | None = None,
+        paint: Callable[[int], np.ndarray] = picture,
     ) -> Path:
         path = tmp_path / name
-        with av.open(str(path), "w") as container:
-            stream: Any = container.add_stream(codec, rate=ticks)
-            stream.width, stream.height, stream.pix_fmt = BITS * SQUARE, 2 * SQUARE, "yuv420p"
+        with av.open(str(path), "w", format=container) as sink:
+            stream: Any = sink.add_stream(codec, rate=ticks)
+            stream.height, stream.width, _ = paint(0).shape
+            stream.pix_fmt = pix_fmt
             stream.codec_context.time_base = Fraction(1, ticks)
             stream.gop_size, stream.codec_context.max_b_frames = gop, b_frames
             stream.options = options or {}
+            if rotation:
+                stream.set_display_rotation(rotation)
             for number in [*range(n), None]:
                 frame = None
                 if number is not None:
-                    frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24")
+                    frame = av.VideoFrame.from_ndarray(paint(number), format="rgb24")
                     frame.pts = stamps[number] if stamps else number
                     frame.time_base = Fraction(1, ticks)
                 for packet in stream.encode(frame):
                     packet.pts -= shift
                     packet.dts -= shift
-                    container.mux(packet)
+                    sink.mux(packet)
         return path
 
     return make
@@ -93,3 +109,19 @@ def moov_first() -> Callable[[Path], None]:
         beside.replace(path)
 
     return rewrite
+
+
+@pytest.fixture
+def damage() -> Callable[[Path, int], None]:
+    """Overwrites half of the nth frame's data in an MP4 without frames out of order."""
+
+    def overwrite(path: Path, number: int) -> None:
+        with av.open(str(path)) as container:
+            packets = [packet for packet in container.demux(video=0) if packet.size]
+        position, size = packets[number].pos, packets[number].size
+        content = bytearray(path.read_bytes())
+        middle = range(position + size // 4, position + 3 * size // 4)
+        content[middle.start : middle.stop] = bytes(i * 37 % 256 for i in middle)
+        path.write_bytes(content)
+
+    return overwrite

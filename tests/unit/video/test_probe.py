@@ -6,6 +6,7 @@ import csv
 import os
 import time
 
+import av
 import pytest
 
 from sumlctl.video import probe as probe_module
@@ -100,6 +101,29 @@ def test_damage_within_the_last_group_of_frames_is_found(make_video):
     assert "frames" in found.error
 
 
+def test_decoding_the_whole_finds_damage_in_the_middle(make_video):
+    video = make_video("damaged.mp4", options={"qp": "0"}, gop=5, b_frames=0)
+    with av.open(str(video)) as container:
+        [packet] = [p for p in container.demux(video=0) if p.pts == 22 * p.duration]
+    content = bytearray(video.read_bytes())
+    content[packet.pos + 8 : packet.pos + packet.size] = bytes(packet.size - 8)
+    video.write_bytes(content)
+    assert probe(video, ask_decord=False).n_frames == 40
+    found = probe(video, ask_decord=False, whole=True)
+    assert (found.status, found.n_frames) == ("ok", 22)
+    assert found.duration_s == pytest.approx(2.2)
+    assert found.error.startswith("header says 40 frames, 22 decode; ")
+
+
+def test_decord_is_asked_about_what_pyav_refuses_when_all_is_looked_at(make_video, tmp_path):
+    pytest.importorskip("decord")
+    text = tmp_path / "text.mp4"
+    text.write_text("not a video\n" * 50)
+    assert "decord" not in probe(text).error
+    assert "; decord refuses: " in probe(text, whole=True).error
+    assert probe(make_video("sound.mp4"), whole=True).error is None
+
+
 def test_empty_missing_and_foreign_files_are_unreadable_with_the_reason(tmp_path):
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("not a video\n" * 50)
@@ -119,8 +143,8 @@ def test_a_wrong_extension_does_not_matter(make_video):
     assert (found.status, found.container, found.n_frames) == ("ok", "matroska,webm", 40)
 
 
-def hang_with_decord(path, *, ask_decord=True):
-    """Stands in for `probe` where decord's native code hangs or crashes."""
+def hang_with_decord(path, *, ask_decord=True, **options):
+    """Stands in for the probe of one file where decord's native code hangs or crashes."""
     if ask_decord:
         if "crash" in path.name:
             os.abort()
@@ -130,8 +154,8 @@ def hang_with_decord(path, *, ask_decord=True):
 
 def test_many_files_are_probed_and_decords_hangs_and_crashes_survived(tmp_path, monkeypatch):
     paths = [tmp_path / name for name in ("crash.mp4", "hang.mp4")]
-    monkeypatch.setattr(probe_module, "probe", hang_with_decord)
-    found = dict(probe_many(paths, jobs=2, deadline_s=1))
+    monkeypatch.setattr(probe_module, "_probe_one", hang_with_decord)
+    found = dict(probe_many(dict.fromkeys(paths), jobs=2, deadline_s=1))
     assert found == {
         paths[0]: Probe("ok", "with decord: worker died, signal 6 (Aborted)", n_frames=40),
         paths[1]: Probe("ok", "with decord: no answer within 1 s", n_frames=40),
@@ -146,7 +170,7 @@ def test_real_files_have_the_frames_that_peers_decode(shared_data):
     with (shared_data / "videos.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     paths = {shared_data / "videos" / row["folder"] / row["file"]: row for row in rows}
-    found = dict(probe_many(paths, jobs=2))
+    found = dict(probe_many(dict.fromkeys(paths), jobs=2))
     assert found.keys() == paths.keys()
     for path, row in paths.items():
         result, name = found[path], row["file"]

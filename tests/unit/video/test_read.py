@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+import sys
 
 import av
 import numpy as np
 import pytest
 
 from sumlctl.errors import SumlError
-from sumlctl.video.read import frame_count_by_decord, read_frames
+from sumlctl.video.decoders import DecodeError, Shown
+from sumlctl.video.read import read_frames
 
 OPEN_GOP = {"x264-params": "open-gop=1:scenecut=0"}
 VARIABLE = [0, 40, 80, 300, 333, 900, 901, 1500, 1533, 2000]
@@ -103,6 +105,13 @@ def test_a_file_cut_short_is_read_up_to_the_cut_and_refused_beyond(make_video, n
         read_frames(video, [0.0, 3.9])
 
 
+def test_large_frames_are_scaled_down_to_the_short_side_and_none_up(make_video):
+    video = make_video("plain.mp4", 3)
+    assert read_frames(video, [0.0], short_side=16).pixels.shape == (1, 16, 64, 3)
+    assert read_frames(video, [0.0], short_side=64).pixels.shape == (1, 32, 128, 3)
+    assert read_frames(video, [0.0]).decoder == "pyav"
+
+
 @pytest.mark.parametrize("content", [b"", b"not a video\n" * 50])
 def test_what_is_not_a_video_is_refused_by_name(tmp_path, content):
     path = tmp_path / "fake.mp4"
@@ -116,9 +125,95 @@ def test_a_missing_file_is_refused_by_name(tmp_path):
         read_frames(tmp_path / "none.mp4", [0.0])
 
 
-def test_decord_counts_a_plain_file(make_video):
+class Broken:
+    """Stands for a decoder that fails, or hands out other frames than were asked for."""
+
+    nbytes = 0
+
+    def __init__(self, path):
+        self.path = path
+
+    def read(self, times_s, short_side):
+        raise DecodeError(self.path, "cannot be read", "a made-up reason")
+
+    def close(self):
+        pass
+
+
+class Damaged(Broken):
+    def read(self, times_s, short_side):
+        raise DecodeError(self.path, "cannot be read", "a made-up reason", damaged=True)
+
+
+class Repeating(Broken):
+    """At the end of a file repeats the last frame that it has."""
+
+    def read(self, times_s, short_side):
+        begins_s = np.minimum(times_s, 2.9)
+        return Shown(np.zeros((len(times_s), 4, 4, 3), np.uint8), begins_s, begins_s + 0.1)
+
+
+class Short(Broken):
+    def read(self, times_s, short_side):
+        begins_s = np.array(times_s[1:])
+        return Shown(np.zeros((len(begins_s), 4, 4, 3), np.uint8), begins_s, begins_s + 0.1)
+
+
+@pytest.mark.parametrize("first", [Broken, Repeating, Short])
+def test_decord_reads_what_pyav_cannot(make_video, numbers, monkeypatch, first):
     pytest.importorskip("decord")
-    assert frame_count_by_decord(make_video("plain.mp4", 17)) == 17
+    video = make_video("video.mp4")
+    monkeypatch.setattr("sumlctl.video.decoders.pyav.PyavDecoder", first)
+    frames = read_frames(video, [2.0, 3.0, 3.5])
+    assert (numbers(frames.pixels), frames.decoder) == ([20, 30, 35], "decord")
+
+
+def test_damage_is_no_matter_for_another_decoder(make_video, monkeypatch):
+    monkeypatch.setattr("sumlctl.video.decoders.pyav.PyavDecoder", Damaged)
+    with pytest.raises(SumlError, match="cannot be read, got a made-up reason"):
+        read_frames(make_video("video.mp4"), [2.0])
+
+
+@pytest.mark.parametrize(
+    ("first", "says"),
+    [
+        (Broken, "cannot be read, got a made-up reason"),
+        (Repeating, r"wrong frame at 3.5 s, got a frame from 2.9 to 3 s"),
+        (Short, "frames are missing or out of order, got 2 frames"),
+    ],
+)
+def test_what_no_decoder_can_read_is_refused_as_the_first_says(
+    make_video, monkeypatch, first, says
+):
+    video = make_video("hevc.mp4", codec="libx265", options={"x265-params": "log-level=none"})
+    monkeypatch.setattr("sumlctl.video.decoders.pyav.PyavDecoder", first)
+    with pytest.raises(SumlError, match=says):
+        read_frames(video, [1.0, 2.5, 3.5])
+
+
+def test_pyav_alone_is_enough(make_video, numbers, monkeypatch):
+    monkeypatch.setitem(sys.modules, "decord", None)
+    monkeypatch.delitem(sys.modules, "sumlctl.video.decoders.decord", raising=False)
+    video = make_video("video.mp4")
+    assert numbers(read_frames(video, [1.0]).pixels) == [10]
+    with pytest.raises(SumlError, match="decord: decoder is not installed"):
+        read_frames(video, [1.0], decoder="decord")
+    video.write_bytes(b"no video")
+    with pytest.raises(SumlError, match="cannot be read"):
+        read_frames(video, [1.0])
+
+
+def test_a_decoder_that_is_not_there_is_wrong_usage(make_video):
+    with pytest.raises(ValueError, match="'ffmpeg'; pyav or decord are there"):
+        read_frames(make_video("video.mp4"), [0.0], decoder="ffmpeg")
+
+
+def test_a_frame_is_repeated_only_while_it_is_on_screen(make_video, numbers):
+    video = make_video("video.mp4", 40, stamps=[2 * i for i in range(40)])
+    frames = read_frames(video, [0.0, 0.1, 0.19, 0.2, 7.8, 7.89])
+    assert numbers(frames.pixels) == [0, 0, 0, 1, 39, 39]
+    with pytest.raises(SumlError, match="ends after"):
+        read_frames(video, [7.8, 8.2])
 
 
 def from_the_start(path, index):
@@ -141,6 +236,7 @@ REAL = [
     "awkward/decord_corrupted.mp4",
     "awkward/decord_rot180.mov",
     "awkward/decord_rot90.mov",
+    "awkward/imageio_cockatoo.mp4",  # its first frame says how the others are to be read
     "awkward/moviepy_bbb_432_433.webm",
     "awkward/mp4parser_MOV00006.3gp",  # its keyframe marks lie
     "awkward/torchcodec_h265_10bits.mp4",

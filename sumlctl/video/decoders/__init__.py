@@ -1,0 +1,105 @@
+"""What can read frames: PyAV, decord, and folders of JPEG files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from sumlctl.errors import SumlError
+from sumlctl.video.streams import ROUNDING_S
+
+# Mean difference of the 8-bit values of two decoders' versions of one picture. They agree to the
+# last bit on what H.264 prescribes; only how they turn it into RGB may differ.
+ALIKE = 1.0
+
+
+class Shown(NamedTuple):
+    """What is on screen at given times.
+
+    Args:
+        pixels: uint8 [T, H, W, 3], RGB, upright.
+        begins_s: when each frame comes on screen [T], seconds since the first frame does.
+        ends_s: when it goes [T].
+    """
+
+    pixels: np.ndarray
+    begins_s: np.ndarray
+    ends_s: np.ndarray
+
+
+class Decoder(Protocol):
+    """An open video.
+
+    Args:
+        nbytes: memory that it takes while it is open, roughly.
+    """
+
+    nbytes: int
+
+    def read(self, times_s: Sequence[float], short_side: int | None) -> Shown:
+        """The frames on screen at ascending times, no larger than a short side in pixels.
+
+        Raises:
+            SumlError: a time is not within the video.
+            DecodeError: the video cannot be read there.
+        """
+
+    def close(self) -> None:
+        """Frees the file and the memory."""
+
+
+class DecodeError(SumlError):
+    """A video that a decoder cannot read.
+
+    Args:
+        path: the video.
+        what: what is wrong there.
+        got: what was found.
+        damaged: whether the file is at fault; another decoder would paint over it.
+    """
+
+    def __init__(self, path: Path, what: str, got: object, *, damaged: bool = False) -> None:
+        self.damaged = damaged
+        fix = "Replace the file or leave it out, then run `sumlctl index` again."
+        super().__init__(path, what, got=got, expected="a whole video file", fix=fix)
+
+
+def refuse_outside(path: Path, times_s: Sequence[float], end_s: float) -> None:
+    """Raises a SumlError where ascending times are not within a video."""
+    early = times_s[0] < -ROUNDING_S
+    if early or times_s[-1] >= end_s + ROUNDING_S:
+        raise SumlError(
+            path,
+            "time before the first frame" if early else f"ends after {end_s:g} s",
+            got=f"time {times_s[0 if early else -1]:g} s",
+            expected="a time within it",
+            fix="Run `sumlctl index` again.",
+        )
+
+
+def on_screen(begins_s: Any, times_s: Any) -> np.ndarray:
+    """Which frame is on screen at each time: the last that has begun.
+
+    Args:
+        begins_s: when each frame comes on screen [N].
+        times_s: times, none before the first of these frames [T].
+
+    Returns:
+        int [T].
+    """
+    return np.searchsorted(begins_s, np.asarray(times_s) + ROUNDING_S, side="right") - 1
+
+
+def reduced(width: int, height: int, short_side: int | None) -> tuple[int, int]:
+    """Width and height with the short side at most `short_side` pixels, the shape kept."""
+    scale = min(1.0, (short_side or math.inf) / min(width, height))
+    return round(width * scale), round(height * scale)
+
+
+def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """How far 8-bit values of one shape lie apart: int16 of that shape."""
+    return np.abs(a.astype(np.int16) - b)
