@@ -8,7 +8,7 @@ import sys
 import typer
 
 from sumlctl import __version__, console
-from sumlctl.cli import catalog, data, demo, evaluate, inspect, learn, pairs, weights
+from sumlctl.cli import catalog, data, decode, demo, evaluate, inspect, learn, pairs, weights
 from sumlctl.errors import Interrupted, SumlError, from_os_error
 
 _INTERRUPTED = 130  # what typer exits with on Ctrl-C
@@ -39,7 +39,7 @@ def _root(
     """Options that stand before or after any command."""
 
 
-for group in (demo, data, pairs, learn, evaluate, inspect, weights, catalog):
+for group in (demo, data, decode, pairs, learn, evaluate, inspect, weights, catalog):
     group.register(app)
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from sumlctl.learning.clips import Clip
-from sumlctl.video.read import read_frames
 
 # Frames held at full size at once while a clip is scaled down.
 _CHUNK = 64
@@ -32,7 +31,7 @@ def decode(clip: Clip, times_s: np.ndarray, short_side: int) -> tuple[np.ndarray
     """
     pixels, stamps = [], []
     for chunk in np.split(times_s, range(_CHUNK, len(times_s), _CHUNK)):
-        frames = read_frames(clip.path, chunk.tolist())
+        frames = clip.read(chunk.tolist())
         pixels.append(_scaled(frames.pixels, short_side))
         stamps.append(frames.times_s)
     return np.concatenate(pixels), np.concatenate(stamps)
