@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _MAKERS = {
     "videos": "sumlctl index",
     "clips": "sumlctl index",
+    "segments": "sumlctl decode",
     "narrations": "sumlctl embed",
     "pairs": "sumlctl mine-pairs",
     "predictions": "sumlctl eval",
@@ -59,6 +60,28 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "nouns": "list<int32>",
         "actions": "list<int32>",
         "status": "string",
+    },
+    # A file of the store. `start_s` to `stop_s` is what can be asked of it; its frames have
+    # timestamps from `first_tick` to `last_tick`, counted from the video's first frame in ticks of
+    # `tick_num` / `tick_den` seconds. `video_size_bytes` and `video_mtime_ns` are of the video that
+    # it was made from.
+    "segments": {
+        "video_id": "string",
+        "file": "string",
+        "start_s": "double",
+        "stop_s": "double",
+        "first_tick": "int64",
+        "last_tick": "int64",
+        "tick_num": "int64",
+        "tick_den": "int64",
+        "n_frames": "int64",
+        "width": "int32",
+        "height": "int32",
+        "size_bytes": "int64",
+        "psnr_db": "double",
+        "settings": "string",
+        "video_size_bytes": "int64",
+        "video_mtime_ns": "int64",
     },
     "narrations": {"text": "string", "vector": "vector"},
     "pairs": {

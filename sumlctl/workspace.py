@@ -54,6 +54,14 @@ class Workspace:
         base = os.environ.get("SUMLCTL_DATA")
         return (Path(base).expanduser() if base else self.root / "data") / dataset / kind
 
+    def videos_root(self, dataset: str, told: str | None) -> Path:
+        """Where a dataset's videos were when it was indexed, as its tables' metadata tells."""
+        return self.root / (told or self.data(dataset, "videos").absolute())
+
+    def store(self, dataset: str) -> Path:
+        """Folder of a dataset's videos as `sumlctl decode` keeps them for training."""
+        return self.root / "store" / dataset
+
     def weights(self, name: str) -> Path:
         """A file of pretrained weights.
 

@@ -11,6 +11,7 @@ from sumlctl import __version__, console
 from sumlctl.cli import (
     catalog,
     data,
+    decode,
     demo,
     evaluate,
     inspect,
@@ -50,7 +51,7 @@ def _root(
     """Options that stand before or after any command."""
 
 
-for group in (demo, run, data, pairs, learn, evaluate, inspect, report, weights, catalog):
+for group in (demo, run, data, decode, pairs, learn, evaluate, inspect, report, weights, catalog):
     group.register(app)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ import polars as pl
 
 from sumlctl import console, tables
 from sumlctl.errors import SumlError
+from sumlctl.video.read import Frames, read_frames
+from sumlctl.video.store import manifest
+from sumlctl.video.store.stored import Segment, read_stored
 from sumlctl.workspace import Workspace
 
 _DECODABLE = ("ok", "truncated")
@@ -29,6 +33,7 @@ class Clip:
         start_s: first instant, seconds since the video's first frame.
         stop_s: last instant, inside the video.
         fps: the video's frames per second.
+        stored: files of the store that hold all of it; none where the video itself is read.
     """
 
     clip_id: str
@@ -36,6 +41,21 @@ class Clip:
     start_s: float
     stop_s: float
     fps: float
+    stored: tuple[Segment, ...] = ()
+
+    def read(self, times_s: Sequence[float], *, short_side: int | None = None) -> Frames:
+        """The frames on screen at given times, from the store or else from the video.
+
+        Args:
+            times_s: ascending times inside the clip, seconds since the video's first frame.
+            short_side: largest short side in pixels; larger frames are scaled down.
+
+        Raises:
+            SumlError: the frames cannot be read.
+        """
+        if self.stored:
+            return read_stored(self.stored, times_s, short_side=short_side)
+        return read_frames(self.path, times_s, short_side=short_side, fps=self.fps)
 
     def window(self, frames: int, stride: int, position: float) -> np.ndarray:
         """Times of one window, spread over `frames * stride` video frames as PySlowFast does.
@@ -93,13 +113,14 @@ def load(workspace: Workspace, datasets: Sequence[str], viewpoint: str, split: s
         SumlError: a table or the videos folder is missing or does not fit, or no clip of the split
             can be decoded.
     """
-    parts, vocabularies = [], {}
+    parts, vocabularies, videos = [], {}, {}
     for dataset in datasets:
         path = workspace.table(dataset, "clips")
         table = tables.read(path, "clips")
         vocabularies[dataset] = tables.metadata(table, "vocabulary") or {}
         rows = frame(table).filter(pl.col("viewpoint") == viewpoint)
-        parts.append(_with_videos(_of_split(rows, split, viewpoint, path), workspace, dataset))
+        videos[dataset] = _Videos(workspace, dataset)
+        parts.append(_with_videos(_of_split(rows, split, viewpoint, path), videos[dataset]))
     annotated = pl.concat(parts)
     decodable = pl.col("status").is_in(_DECODABLE)
     left_out = dict(annotated.filter(~decodable).get_column("status").value_counts().iter_rows())
@@ -115,8 +136,9 @@ def load(workspace: Workspace, datasets: Sequence[str], viewpoint: str, split: s
             expected="at least one that decodes",
             fix="Index the dataset again with --videos pointing to its videos.",
         )
-    columns = ("clip_id", "path", "start_s", "stop_s", "fps")
-    clips = [Clip(c, Path(p), *times) for c, p, *times in rows.select(columns).iter_rows()]
+    clips: list[Clip] = []
+    for dataset, of_dataset in videos.items():
+        clips += of_dataset.clips(rows.filter(pl.col("dataset") == dataset))
     return ClipSet(clips, rows, annotated, vocabularies, left_out)
 
 
@@ -134,34 +156,69 @@ def _of_split(rows: pl.DataFrame, split: str, viewpoint: str, path: Path) -> pl.
     return found
 
 
-def _with_videos(rows: pl.DataFrame, workspace: Workspace, dataset: str) -> pl.DataFrame:
+def _with_videos(rows: pl.DataFrame, videos: _Videos) -> pl.DataFrame:
     """Adds the video's path and rate; no clip reaches beyond the end of its video."""
-    table = tables.read(workspace.table(dataset, "videos"), "videos")
-    root = workspace.root / (
-        tables.metadata(table, "videos_root") or workspace.data(dataset, "videos").absolute()
-    )
-    videos = frame(table).select(
-        "video_id", "fps", "duration_s", "path", usable=pl.col("status") == "ok"
-    )
-    if videos.get_column("usable").any() and not root.is_dir():
-        raise SumlError(
-            root,
-            "videos folder is missing",
-            got="no folder",
-            expected=f"the videos of {dataset}, where they were indexed",
-            fix=f"Put it back, or run `sumlctl index {dataset} --videos DIR` again.",
-        )
-    paths = pl.concat_str(pl.lit(f"{root}/"), "path")
+    columns = ("video_id", "fps", "duration_s", "path")
+    of_video = videos.rows.select(*columns, usable=pl.col("status") == "ok")
     without = pl.col("status").is_in(_DECODABLE) & ~pl.col("usable").fill_null(False)
     return (
-        rows.join(videos, on="video_id", how="left", maintain_order="left")
+        rows.join(of_video, on="video_id", how="left", maintain_order="left")
         .with_columns(
-            path=paths,
+            path=pl.concat_str(pl.lit(f"{videos.root}/"), "path"),
             stop_s=pl.min_horizontal("stop_s", "duration_s"),
             status=pl.when(without).then(pl.lit("no_video")).otherwise("status"),
         )
         .drop("usable")
     )
+
+
+class _Videos:
+    """The videos of a dataset, and what its store holds of them."""
+
+    def __init__(self, workspace: Workspace, dataset: str) -> None:
+        table = tables.read(workspace.table(dataset, "videos"), "videos")
+        self.dataset, self.rows = dataset, frame(table)
+        self.root = workspace.videos_root(dataset, tables.metadata(table, "videos_root"))
+        stamps = self.rows.filter(pl.col("status") == "ok")
+        columns = stamps.select("video_id", "size_bytes", "mtime_ns").iter_rows()
+        indexed = {name: (size, changed) for name, size, changed in columns}
+        self.store = manifest.Contents(workspace.store(dataset), indexed)
+
+    def clips(self, rows: pl.DataFrame) -> list[Clip]:
+        """Clips from decodable rows; says what the store is good for."""
+        columns = ("clip_id", "path", "start_s", "stop_s", "fps", "video_id")
+        found = [
+            Clip(name, Path(path), start_s, stop_s, fps, self.store.holding(video, start_s, stop_s))
+            for name, path, start_s, stop_s, fps, video in rows.select(columns).iter_rows()
+        ]
+        stored = sum(bool(clip.stored) for clip in found)
+        if stored < len(found) and not self.root.is_dir():
+            raise SumlError(
+                self.root,
+                "videos folder is missing",
+                got="no folder",
+                expected=f"the videos of {self.dataset}, where they were indexed",
+                fix=f"Put it back, or run `sumlctl index {self.dataset} --videos DIR` again.",
+            )
+        if stored:
+            _say_once(f"{self.dataset}: {stored:,} of {len(found):,} clips are read from the store")
+        self._say_what_is_not_used()
+        return found
+
+    def _say_what_is_not_used(self) -> None:
+        again = f"run `sumlctl decode {self.dataset}` again"
+        if self.store.stale:
+            count = f"{len(self.store.stale):,} videos"
+            _say_once(f"{self.dataset}: {count} have changed since they were stored; {again}")
+        if self.store.missing:
+            count, name = f"{len(self.store.missing):,} files", self.store.missing[0].name
+            what = f"of the store are missing or not as they were made, such as {name}"
+            _say_once(f"{self.dataset}: {count} {what}; {again}")
+
+
+@cache
+def _say_once(text: str) -> None:
+    console.note(text)
 
 
 def vocabulary(workspace: Workspace, dataset: str) -> dict[str, list[list[str]]]:

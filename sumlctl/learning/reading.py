@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sumlctl.learning.clips import Clip
-from sumlctl.video.read import read_frames
 
 # Timestamps of containers are rounded, to milliseconds at worst.
 _TICK_S = 0.001
@@ -27,7 +26,7 @@ def decode(clip: Clip, times_s: np.ndarray, short_side: int) -> tuple[np.ndarray
     Raises:
         SumlError: the video cannot be decoded there.
     """
-    frames = read_frames(clip.path, times_s.tolist(), short_side=short_side, fps=clip.fps)
+    frames = clip.read(times_s.tolist(), short_side=short_side)
     return np.ascontiguousarray(frames.pixels), frames.times_s
 
 

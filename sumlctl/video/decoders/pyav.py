@@ -34,6 +34,9 @@ from sumlctl.video.streams import (
 STAMPED_PACKETS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 _MOST_AHEAD = 64 * 2**20  # bytes of packets looked at before any is decoded
 _CONTAINER_BYTES, _PICTURES_KEPT = 4 * 2**20, 8
+# Types of H.264's units (table 7-1) that a picture's first slice may have.
+_IDR_SLICE = 5
+_SLICES = (1, 2, _IDR_SLICE)
 
 
 class _Ahead(NamedTuple):
@@ -76,7 +79,10 @@ class PyavDecoder:
         self._quarter_turns = round(head.frame.rotation / 90)
         self._codec = self._stream.codec_context
         stamped_packets = self._container.format.name in STAMPED_PACKETS
-        self._skips = self._codec.name == "h264" and stamped_packets
+        # Packets in these containers are units that each follow their length.
+        configuration = self._codec.extradata or b""
+        self._skips = self._codec.name == "h264" and stamped_packets and configuration[:1] == b"\1"
+        self._length_bytes = (configuration[4] & 3) + 1 if self._skips else 0
         self._reformatter = VideoReformatter()
         self.nbytes = _CONTAINER_BYTES + _PICTURES_KEPT * self._width * self._height * 3 // 2
 
@@ -138,15 +144,15 @@ class PyavDecoder:
         self, ahead: Sequence[_Ahead], wanted: set[int], short_side: int | None
     ) -> dict[int, np.ndarray] | None:
         """The wanted frames by timestamp, or None where the decoder does not give just them."""
-        last = max(i for i, (pts, _) in enumerate(ahead) if pts in wanted)
+        packets = self._needed(ahead, wanted)
         pictures: dict[int, np.ndarray] = {}
         begun = False
         try:
-            for packet in (*(packet for _, packet in ahead[: last + 1]), None):
+            for packet in (*packets, None):
                 unwanted = packet is not None and packet.pts not in wanted
                 self._codec.skip_frame = "NONREF" if unwanted else "DEFAULT"
                 for frame in self._codec.decode(packet):
-                    if not begun and not (frame.key_frame and frame.pts == ahead[0].pts):
+                    if not begun and not (frame.key_frame and frame.pts == packets[0].pts):
                         return None
                     begun = True
                     if frame.is_corrupt:
@@ -158,6 +164,28 @@ class PyavDecoder:
         finally:
             self._codec.skip_frame = "DEFAULT"
         return pictures if pictures.keys() == wanted else None
+
+    def _needed(self, ahead: Sequence[_Ahead], wanted: set[int]) -> list[Packet]:
+        """Without what follows the last wanted frame before the decoder forgets all it has seen."""
+        packets: list[Packet] = []
+        needed = 0
+        for pts, packet in ahead:
+            if packet.is_keyframe and len(packets) > needed and self._is_idr(packet):
+                del packets[needed:]
+            packets.append(packet)
+            if pts in wanted:
+                needed = len(packets)
+        return packets[:needed]
+
+    def _is_idr(self, packet: Packet) -> bool:
+        """Whether a packet's picture is H.264's instantaneous decoder refresh (7.4.1.2.4)."""
+        data, at = memoryview(packet), 0
+        while at + self._length_bytes < len(data):
+            kind = data[at + self._length_bytes] & 31
+            if kind in _SLICES:
+                return kind == _IDR_SLICE
+            at += self._length_bytes + int.from_bytes(data[at : at + self._length_bytes], "big")
+        return False
 
     def _by_frames(self, times_s: Sequence[float], short_side: int | None) -> Shown:
         """What is on screen as the frames tell that decode from a seek onward."""

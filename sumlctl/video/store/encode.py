@@ -1,0 +1,188 @@
+"""Frames become H.264 from which any few of them are quickly decoded.
+
+x264 is told to make closed groups of nine pictures, `I b b b P b b b P`, whatever the content, so
+that `stored` can leave most of them out. CAVLC instead of CABAC, no deblocking and no 8x8 transform
+decode in half the time for a tenth more bytes; without psychovisual tuning the same bytes come
+closer to the original.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sumlctl.errors import SumlError
+
+if TYPE_CHECKING:
+    from av import Packet, VideoFrame
+    from av.container import OutputContainer
+    from av.video.reformatter import VideoReformatter
+
+_OPTIONS = {
+    "preset": "veryfast",
+    "x264-params": (
+        "keyint=9:min-keyint=9:open-gop=0:scenecut=0:bframes=3:b-adapt=0:b-pyramid=none:ref=1"
+        ":cabac=0:no-deblock=1:8x8dct=0:weightp=0:weightb=0:psy=0"
+    ),
+}
+# x264 gives a frame more bits the longer it is shown; a model sees each alike.
+_STEADY_RATE = Fraction(25)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the files of a store depend on.
+
+    Args:
+        short_side: pixels; larger videos are scaled down to it.
+        crf: x264's constant rate factor; less is better and larger.
+    """
+
+    short_side: int = 256
+    crf: int = 22
+
+    def __str__(self) -> str:
+        return f"x264/1 short-side={self.short_side} crf={self.crf}"
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An MP4 in memory.
+
+    Args:
+        content: its bytes.
+        width: pixels.
+        height: pixels.
+        ticks: timestamps of its frames as they were given.
+        samples: some of its frames before they were encoded, by timestamp: uint8 [H, W, 3], RGB.
+    """
+
+    content: bytes
+    width: int
+    height: int
+    ticks: list[int]
+    samples: dict[int, np.ndarray]
+
+
+def check_encoder() -> None:
+    """Raises a SumlError where PyAV comes without x264."""
+    import av
+
+    try:
+        av.Codec("libx264", "w")
+    except av.codec.codec.UnknownCodecError as error:
+        raise SumlError(
+            "PyAV",
+            "cannot encode H.264",
+            got=f"PyAV {av.__version__} without libx264",
+            expected="a build with it",
+            fix="Install PyAV from its own wheels: pip install --force-reinstall av",
+        ) from error
+
+
+def encode(
+    frames: Iterable[tuple[int, VideoFrame]],
+    tick: Fraction,
+    settings: Settings,
+    sample_at: Iterable[int],
+) -> Encoded:
+    """Scales frames down, turns them upright and encodes them; their timestamps are kept exactly.
+
+    Args:
+        frames: at least one, each with its timestamp in ticks, ascending.
+        tick: seconds of one tick.
+        settings: size and quality.
+        sample_at: ascending; a copy is kept of the first frame at or after each, or of the last
+            frame where all are earlier.
+    """
+    import av
+    from av.video.frame import PictureType
+    from av.video.reformatter import VideoReformatter
+
+    buffer, reformatter, stream = io.BytesIO(), VideoReformatter(), None
+    ticks: list[int] = []
+    samples: dict[int, np.ndarray] = {}
+    due = list(sample_at)
+    timescale = {"video_track_timescale": str(tick.denominator)}
+    with av.open(buffer, "w", format="mp4", container_options=timescale) as sink:
+        for pts, frame in frames:
+            stream = stream or _stream(sink, frame, settings)
+            small = _upright(frame, stream.width, stream.height, reformatter)
+            if due and pts >= due[0]:
+                samples[pts] = _rgb(small, reformatter)
+                due = [other for other in due if other > pts]
+            small.pts, small.time_base = len(ticks), 1 / _STEADY_RATE
+            small.pict_type = PictureType.NONE  # else x264 repeats the original's types
+            ticks.append(pts)
+            sink.mux(_restamped(stream.encode(small), ticks, tick))
+        assert stream is not None
+        if not samples:
+            samples[pts] = _rgb(small, reformatter)
+        sink.mux(_restamped(stream.encode(), ticks, tick))
+        width, height = stream.width, stream.height
+    return Encoded(buffer.getvalue(), width, height, ticks, samples)
+
+
+def _rgb(frame: VideoFrame, reformatter: VideoReformatter) -> np.ndarray:
+    return reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+
+
+def _restamped(packets: list[Packet], ticks: Sequence[int], tick: Fraction) -> list[Packet]:
+    """Gives packets that count frames the timestamps of these frames."""
+    for packet in packets:
+        assert packet.pts is not None and packet.dts is not None
+        # The first are to be decoded before the time of any frame.
+        early, decoded_as = min(packet.dts, 0), ticks[max(packet.dts, 0)]
+        packet.dts = (decoded_as - ticks[0]) * tick.numerator + early
+        packet.pts = (ticks[packet.pts] - ticks[0]) * tick.numerator
+        packet.time_base = Fraction(1, tick.denominator)
+    return packets
+
+
+def _stream(sink: OutputContainer, frame: VideoFrame, settings: Settings) -> Any:
+    options = _OPTIONS | {"crf": str(settings.crf)}
+    stream: Any = sink.add_stream("libx264", rate=_STEADY_RATE, options=options)
+    stream.width, stream.height = _size(frame, settings.short_side)
+    stream.pix_fmt, stream.thread_count = "yuv420p", 1
+    codec = stream.codec_context
+    codec.color_range, codec.color_primaries = frame.color_range, frame.color_primaries
+    codec.color_trc = frame.color_trc
+    if not frame.format.is_rgb:
+        codec.colorspace = frame.colorspace
+    return stream
+
+
+def _size(frame: VideoFrame, short_side: int) -> tuple[int, int]:
+    """Width and height when upright: even numbers, as 4:2:0 needs."""
+    scale = min(1.0, short_side / min(frame.width, frame.height))
+    width, height = (max(2 * round(side * scale / 2), 2) for side in (frame.width, frame.height))
+    return (height, width) if round(frame.rotation / 90) % 2 else (width, height)
+
+
+def _upright(
+    frame: VideoFrame, width: int, height: int, reformatter: VideoReformatter
+) -> VideoFrame:
+    from av import VideoFrame
+
+    quarter_turns = round(frame.rotation / 90) % 4
+    if quarter_turns % 2:
+        width, height = height, width
+    small = reformatter.reformat(
+        frame, width, height, "yuv420p", interpolation="BILINEAR", threads=1
+    )
+    if not quarter_turns:
+        return small
+    flat, luma = small.to_ndarray().reshape(-1), width * height
+    planes = (
+        flat[:luma].reshape(height, width),
+        flat[luma : luma * 5 // 4].reshape(height // 2, width // 2),
+        flat[luma * 5 // 4 :].reshape(height // 2, width // 2),
+    )
+    turned = np.concatenate([np.rot90(plane, quarter_turns).reshape(-1) for plane in planes])
+    across = height if quarter_turns % 2 else width
+    return VideoFrame.from_ndarray(turned.reshape(-1, across), format="yuv420p")

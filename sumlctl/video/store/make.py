@@ -1,0 +1,209 @@
+"""Makes one file of the store from a stretch of a video, and checks it against the original."""
+
+from __future__ import annotations
+
+import errno
+import math
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+import numpy as np
+
+from sumlctl.errors import SumlError
+from sumlctl.tables import whole_file
+from sumlctl.video.decoders.pyav import PyavDecoder
+from sumlctl.video.store.encode import Encoded, Settings, encode
+from sumlctl.video.store.spans import Span
+from sumlctl.video.store.stored import Segment
+from sumlctl.video.streams import ROUNDING_S, open_video, reason, stamped, stamped_from
+
+if TYPE_CHECKING:
+    from av import VideoFrame, VideoStream
+    from av.container import InputContainer
+
+_SAMPLES = 4
+_IDENTICAL_DB = 99.0
+_END_S = 0.002  # spans are whole milliseconds, timestamps are rounded to them at worst
+# What keeps this file from being written keeps the next from it too.
+_HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
+
+
+class Job(NamedTuple):
+    """A file to make.
+
+    Args:
+        source: the video.
+        span: what to keep of it.
+        settings: how.
+        target: the file.
+    """
+
+    source: Path
+    span: Span
+    settings: Settings
+    target: Path
+
+
+class Made(NamedTuple):
+    """A file that was made.
+
+    Args:
+        first_tick: timestamp of the first frame, ticks since the video's first frame.
+        last_tick: timestamp of the last frame.
+        tick: seconds of one tick.
+        n_frames: number of frames.
+        width: pixels.
+        height: pixels.
+        size_bytes: of the file.
+        psnr_db: of a few frames, against the original scaled alike.
+    """
+
+    first_tick: int
+    last_tick: int
+    tick: Fraction
+    n_frames: int
+    width: int
+    height: int
+    size_bytes: int
+    psnr_db: float
+
+
+class Cost(NamedTuple):
+    """What a file takes.
+
+    Args:
+        lead_s: seconds to get to its first frame.
+        work_s: seconds from there on.
+        n_frames: number of frames.
+        size_bytes: of the file.
+    """
+
+    lead_s: float
+    work_s: float
+    n_frames: int
+    size_bytes: int
+
+
+class NotWritten(NamedTuple):
+    """The file system refused the file, and will refuse the next."""
+
+    error_number: int
+    path: Path
+
+
+def make(job: Job) -> Made | NotWritten:
+    """Makes the file of a job, whole and checked, or none.
+
+    Raises:
+        SumlError: the video cannot be read from one end of the span to the other, or its file
+            would not hold the same frames.
+    """
+    tick, encoded, _ = _encoded(job)
+    try:
+        with whole_file(job.target) as beside:
+            beside.write_bytes(encoded.content)
+            span = job.span
+            ends = encoded.ticks[0], encoded.ticks[-1]
+            segment = Segment(beside, span.start_s, span.stop_s, *ends, tick)
+            psnr_db = _checked(job, segment, encoded)
+    except SumlError as error:
+        number = getattr(error.__cause__, "errno", None)
+        if number in _HOPELESS:
+            return NotWritten(number, job.target)
+        raise
+    size = (encoded.width, encoded.height, len(encoded.content))
+    return Made(*ends, tick, len(encoded.ticks), *size, psnr_db)
+
+
+def try_out(job: Job) -> Cost:
+    """Makes the file of a job in memory only."""
+    begin = time.perf_counter()
+    _, encoded, lead_s = _encoded(job)
+    work_s = time.perf_counter() - begin - lead_s
+    return Cost(lead_s, work_s, len(encoded.ticks), len(encoded.content))
+
+
+def _encoded(job: Job) -> tuple[Fraction, Encoded, float]:
+    """The video's tick, the file, and the seconds it took to get to its first frame."""
+    begin = time.perf_counter()
+    with open_video(job.source) as (container, stream):
+        tick = stream.time_base
+        assert tick is not None
+        frames = _frames(job, container, stream, tick)
+        head = next(frames)
+        lead_s = time.perf_counter() - begin
+        span, settings = job.span, job.settings
+        steps = np.linspace(span.start_s, span.stop_s, _SAMPLES + 2)[1:-1]
+        sample_at = [int(step / tick) for step in steps]
+        encoded = encode(chain([head], frames), tick, settings, sample_at)
+    return tick, encoded, lead_s
+
+
+def _frames(
+    job: Job, container: InputContainer, stream: VideoStream, tick: Fraction
+) -> Iterator[tuple[int, VideoFrame]]:
+    """The frames on screen during the span, with their ticks since the video's first frame."""
+    import av
+
+    span, rate = job.span, stream.average_rate or 1 / tick
+    head = next(stamped(container, stream), None)
+    if head is None:
+        _refuse(job, "no frame decodes", "none")
+    shown: tuple[int, VideoFrame] | None = None
+    fault = "the end of the file"
+    try:
+        for pts, frame in stamped_from(container, stream, head.pts + int(span.start_s / tick)):
+            ticks = pts - head.pts
+            if shown and ticks <= shown[0]:
+                _refuse(job, "timestamps do not ascend", f"{float(ticks * tick):g} s twice")
+            if shown and ticks * tick > span.start_s + ROUNDING_S:
+                yield shown
+            if ticks * tick > span.stop_s + ROUNDING_S:
+                return
+            shown = ticks, frame
+    except av.FFmpegError as error:
+        fault = reason(error)
+    if shown is None:
+        _refuse(job, f"cannot be read at {span.start_s:g} s", fault)
+    yield shown
+    end_s = float(shown[0] * tick + ((shown[1].duration or 0) * tick or 1 / rate))
+    if end_s + _END_S < span.stop_s:
+        _refuse(job, f"ends after {end_s:g} s", fault)
+
+
+def _checked(job: Job, segment: Segment, encoded: Encoded) -> float:
+    """Compares the file with the frames it was made from: all timestamps, and a few pictures.
+
+    Returns:
+        the PSNR of the pictures, as RGB, in dB.
+    """
+    import av
+
+    with av.open(str(segment.path)) as container:
+        stream = container.streams.video[0]
+        assert stream.time_base is not None
+        ratio = stream.time_base / segment.tick
+        stamps = sorted(p.pts for p in container.demux(stream) if p.pts is not None)
+    if [segment.first_tick + pts * ratio for pts in stamps] != encoded.ticks:
+        _refuse(job, "frames would be stored with other timestamps", f"{len(stamps):,} frames")
+    times = segment.within([float(ticks * segment.tick) for ticks in encoded.samples])
+    with closing(PyavDecoder(segment.path)) as decoder:
+        shown = decoder.read(times, None).pixels.astype(np.float64)
+    originals = np.stack(list(encoded.samples.values()))
+    error = np.square(shown - originals).mean()
+    return min(10 * math.log10(255**2 / error), _IDENTICAL_DB) if error else _IDENTICAL_DB
+
+
+def _refuse(job: Job, what: str, got: str) -> NoReturn:
+    raise SumlError(
+        job.source,
+        what,
+        got=got,
+        expected=f"frames from {job.span.start_s:g} to {job.span.stop_s:g} s as indexed",
+        fix="Run `sumlctl index` again.",
+    )

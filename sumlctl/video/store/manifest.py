@@ -1,0 +1,97 @@
+"""What a store holds: `segments.parquet`, one row per file, and which files hold a clip."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from sumlctl import tables
+from sumlctl.video.store.stored import Segment
+
+Row = dict[str, Any]
+
+
+def path_in(folder: Path) -> Path:
+    """The manifest of the store in a folder."""
+    return folder / "segments.parquet"
+
+
+def read(folder: Path) -> list[Row]:
+    """The manifest's rows; none where there is no store.
+
+    Raises:
+        SumlError: the manifest is damaged.
+    """
+    path = path_in(folder)
+    return tables.read(path, "segments").to_pylist() if path.is_file() else []
+
+
+def write(folder: Path, rows: Iterable[Row], config: Mapping[str, Any]) -> None:
+    """Writes the manifest, in the order of videos and time.
+
+    Raises:
+        SumlError: the file system refused.
+    """
+    import pyarrow as pa
+
+    ordered = sorted(rows, key=lambda row: (row["video_id"], row["start_s"]))
+    table = pa.Table.from_pylist(ordered, schema=tables.schema("segments"))
+    tables.write(table, path_in(folder), "segments", inputs={}, config=config)
+
+
+def is_there(folder: Path, row: Row) -> bool:
+    """Whether the file of a row is as it was made, by its size."""
+    try:
+        return (folder / row["file"]).stat().st_size == row["size_bytes"]
+    except OSError:
+        return False
+
+
+class Contents:
+    """The files of one store that may be read.
+
+    Args:
+        folder: of the store.
+        videos: video id -> size and modification time of the video as it was indexed.
+
+    Attributes:
+        stale: videos that have changed since they were stored.
+        missing: files that are not there, or not as they were made.
+    """
+
+    def __init__(self, folder: Path, videos: Mapping[str, tuple[int, int]]) -> None:
+        self.stale: set[str] = set()
+        self.missing: list[Path] = []
+        self._segments: dict[str, list[Segment]] = {}
+        for row in read(folder):
+            name, path = row["video_id"], folder / row["file"]
+            if name not in videos:
+                continue
+            if videos[name] != (row["video_size_bytes"], row["video_mtime_ns"]):
+                self.stale.add(name)
+            elif not is_there(folder, row):
+                self.missing.append(path)
+            else:
+                self._segments.setdefault(name, []).append(_segment(row, path))
+
+    def holding(self, video_id: str, start_s: float, stop_s: float) -> tuple[Segment, ...]:
+        """The adjoining files that hold a video between two times, in order; none if they don't."""
+        of_video = self._segments.get(video_id, [])
+        first = bisect_right(of_video, start_s, key=lambda segment: segment.start_s) - 1
+        found: list[Segment] = []
+        for segment in of_video[max(first, 0) :]:
+            if segment.start_s > (found[-1].stop_s if found else start_s):
+                return ()
+            found.append(segment)
+            if segment.stop_s >= stop_s:
+                return tuple(found)
+        return ()
+
+
+def _segment(row: Row, path: Path) -> Segment:
+    tick = Fraction(row["tick_num"], row["tick_den"])
+    ends = row["first_tick"], row["last_tick"]
+    return Segment(path, row["start_s"], row["stop_s"], *ends, tick)

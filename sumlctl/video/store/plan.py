@@ -1,0 +1,175 @@
+"""Compares what a store is to hold with what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from sumlctl import tables
+from sumlctl.errors import SumlError
+from sumlctl.video.store import manifest, spans
+from sumlctl.video.store.encode import Settings
+from sumlctl.video.store.make import Job
+from sumlctl.video.store.spans import Span
+from sumlctl.workspace import Workspace
+
+Stamp = tuple[int, int]
+_DECODABLE = ("ok", "truncated")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a store is to hold.
+
+    Args:
+        settings: size and quality of its files.
+        margin_s: seconds before and after each clip.
+        whole: whether it holds whole videos, not only their clips.
+    """
+
+    settings: Settings
+    margin_s: float
+    whole: bool
+
+
+class Unit(NamedTuple):
+    """A file to make.
+
+    Args:
+        video_id: the video.
+        frames: how many it will hold, about.
+        stamp: size and modification time of the video when it was indexed.
+        job: how to make it.
+    """
+
+    video_id: str
+    frames: int
+    stamp: Stamp
+    job: Job
+
+
+class Clip(NamedTuple):
+    """An annotated stretch of a video, seconds."""
+
+    video_id: str
+    start_s: float
+    stop_s: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a store lacks.
+
+    Args:
+        dataset: its name.
+        folder: of the store.
+        todo: files to make.
+        kept: rows of the manifest that stay.
+        superseded: rows of the manifest whose files nobody will read any more.
+        clips: the clips that have a video; each ends with it at the latest.
+        stamps: video id -> size and modification time of the video when it was indexed.
+        changed: videos that are no longer as they were indexed; of these nothing is made.
+        folders: videos that are folders of pictures, which need no store.
+    """
+
+    dataset: str
+    folder: Path
+    todo: list[Unit]
+    kept: list[manifest.Row]
+    superseded: list[manifest.Row]
+    clips: list[Clip]
+    stamps: dict[str, Stamp]
+    changed: list[str]
+    folders: list[str]
+
+
+def plan(dataset: str, workspace: Workspace, wanted: Wanted) -> Plan:
+    """Finds out which files of a dataset's store are still to be made.
+
+    A file stays while its stretch, the settings and its video are the same, and as long as its
+    video is away.
+
+    Raises:
+        SumlError: a table is missing or damaged, or no video is there.
+    """
+    root, videos = _videos(dataset, workspace)
+    folders = [name for name, row in videos.items() if (root / row["path"]).is_dir()]
+    videos = {name: row for name, row in videos.items() if name not in folders}
+    stamps = {name: (row["size_bytes"], row["mtime_ns"]) for name, row in videos.items()}
+    clips = _clips(dataset, workspace, {name: row["duration_s"] for name, row in videos.items()})
+    folder = workspace.store(dataset)
+    known = {_key(row): row for row in manifest.read(folder)}
+    todo, kept = [], []
+    for name, span in _spans(videos, clips, wanted):
+        old = known.get((name, span.start_s, span.stop_s, str(wanted.settings), *stamps[name]))
+        if old is not None and manifest.is_there(folder, old):
+            kept.append(known.pop(_key(old)))
+        else:
+            target = folder / f"{quote(name, safe='')}.{span.start_ms:08d}.mp4"
+            job = Job(root / videos[name]["path"], span, wanted.settings, target)
+            frames = round((span.stop_s - span.start_s) * videos[name]["fps"])
+            todo.append(Unit(name, frames, stamps[name], job))
+    changed = {unit.video_id for unit in todo if _stamp(unit.job.source) != unit.stamp}
+    todo = [unit for unit in todo if unit.video_id not in changed]
+    away = [row for row in known.values() if row["video_id"] not in videos]
+    superseded = [row for row in known.values() if row["video_id"] in videos]
+    return Plan(
+        dataset, folder, todo, kept + away, superseded, clips, stamps, sorted(changed), folders
+    )
+
+
+def _videos(dataset: str, workspace: Workspace) -> tuple[Path, dict[str, dict[str, Any]]]:
+    """The folder of the videos, and their rows by id; only those that can be read."""
+    table = tables.read(workspace.table(dataset, "videos"), "videos")
+    root = workspace.videos_root(dataset, tables.metadata(table, "videos_root"))
+    rows = {row["video_id"]: row for row in table.to_pylist() if row["status"] == "ok"}
+    if not rows or not root.is_dir():
+        raise SumlError(
+            root,
+            "no video is there",
+            got=f"{len(rows):,} readable ones in the videos table of {dataset}",
+            expected="videos to decode",
+            fix=f"Put them back, or run `sumlctl index {dataset} --videos DIR` again.",
+        )
+    return root, rows
+
+
+def _clips(dataset: str, workspace: Workspace, durations: Mapping[str, float]) -> list[Clip]:
+    columns = ("video_id", "start_s", "stop_s", "status")
+    table = tables.read(workspace.table(dataset, "clips"), "clips", columns)
+    return [
+        Clip(row["video_id"], row["start_s"], min(row["stop_s"], durations[row["video_id"]]))
+        for row in table.to_pylist()
+        if row["status"] in _DECODABLE and row["video_id"] in durations
+    ]
+
+
+def _spans(
+    videos: Mapping[str, dict[str, Any]], clips: Sequence[Clip], wanted: Wanted
+) -> Iterator[tuple[str, Span]]:
+    of_video: dict[str, list[tuple[float, float]]] = {name: [] for name in videos}
+    for clip in clips:
+        of_video[clip.video_id].append((clip.start_s, clip.stop_s))
+    for name, row in videos.items():
+        duration_s = row["duration_s"]
+        if wanted.whole:
+            found = spans.whole(duration_s)
+        else:
+            found = spans.around(of_video[name], wanted.margin_s, duration_s)
+        yield from ((name, span) for span in found)
+
+
+def _key(row: manifest.Row) -> tuple[Any, ...]:
+    stamp = row["video_size_bytes"], row["video_mtime_ns"]
+    return row["video_id"], row["start_s"], row["stop_s"], row["settings"], *stamp
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
