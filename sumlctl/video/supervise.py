@@ -5,45 +5,29 @@ from __future__ import annotations
 import atexit
 import multiprocessing
 import multiprocessing.connection
-import os
 import pickle
 import signal
-import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import cycle, islice
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any, TypeVar
 
+from sumlctl.errors import SumlError
 from sumlctl.video.shared_block import SharedBlock
+from sumlctl.video.worker import Failure, serve
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 # A spawned worker first imports the function's module; that time is not the item's.
-_START_S = 60.0
+_START_S = 300.0
 # A process that waits for a dead file server cannot even be killed; nobody waits for it longer.
 _DEATH_S = 5.0
 _WORKING = object()
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why an item has no result.
-
-    Args:
-        reason: on one line.
-        lost: whether the worker was lost with it: it hung, died or outgrew its memory.
-    """
-
-    reason: str
-    lost: bool = False
 
 
 def run(
@@ -64,6 +48,7 @@ def run(
         jobs, deadline_s, memory_mb: as for `Pool`.
 
     Raises:
+        SumlError: workers do not start.
         ValueError: `jobs` is less than 1.
     """
     queue = iter(items)
@@ -126,7 +111,11 @@ class Pool:
         self._hand_out()
 
     def wait(self, timeout_s: float | None = None) -> list[tuple[Any, Any]]:
-        """Waits for answers, none if the time runs out: keys with results or Failures."""
+        """Waits for answers, none if the time runs out: keys with results or Failures.
+
+        Raises:
+            SumlError: workers do not start.
+        """
         busy = [worker for worker in self._workers if worker.busy]
         if not busy:
             return []
@@ -198,13 +187,13 @@ class _Worker:
             if time.monotonic() < self.due:
                 return _WORKING
             self.stop()
-            return Failure(f"no answer within {self._deadline_s:g} s", lost=True)
+            return self._lost(f"no answer within {self._deadline_s:g} s")
         try:
             message = self.connection.recv()
         except (EOFError, ConnectionError):
-            return Failure(self._death(), lost=True)
+            return self._lost(self._death())
         if message is None:
-            self.due = time.monotonic() + self._deadline_s
+            self._up, self.due = True, time.monotonic() + self._deadline_s
             return _WORKING
         self.busy = False
         pickled, sizes = message
@@ -223,13 +212,26 @@ class _Worker:
             self._process = None
             self.connection.close()
 
+    def _lost(self, reason: str) -> Failure:
+        if self._up:
+            return Failure(reason, lost=True)
+        raise SumlError(
+            "worker processes",
+            "do not start",
+            got=reason,
+            expected="processes that import what this one did",
+            fix="Their own error is above. A script that calls sumlctl needs to be a file, and to "
+            "do so under `if __name__ == '__main__':`.",
+        )
+
     def _start(self) -> None:
+        self._up = False
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         blocks = SharedBlock(), SharedBlock()  # one is written while the other is read
         self._blocks = cycle(blocks)
         self._process = context.Process(
-            target=_serve,
+            target=serve,
             args=(self._function, theirs, blocks, self._memory_mb),
             daemon=True,
             name="sumlctl worker",
@@ -253,64 +255,3 @@ class _Worker:
         if code < 0:
             return f"worker died, signal {-code} ({signal.strsignal(-code)})"
         return f"worker died, exit code {code}"
-
-
-def _serve(
-    function: Callable[[Any], Any],
-    connection: Connection,
-    blocks: tuple[SharedBlock, SharedBlock],
-    memory_mb: int | None,
-) -> None:
-    """The worker's side: says that it is up, then answers item after item."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    if memory_mb is not None:
-        _limit_memory(memory_mb)
-    with suppress(EOFError, ConnectionError):
-        connection.send(None)
-        for block in cycle(blocks):
-            connection.send(_answer(function, connection.recv(), block, memory_mb))
-
-
-def _answer(
-    function: Callable[[Any], Any], item: Any, block: SharedBlock, memory_mb: int | None
-) -> tuple[bytes, list[int]]:
-    """The result, or a Failure, pickled; arrays go to the shared block, and their sizes here."""
-    arrays: list[pickle.PickleBuffer] = []
-    try:
-        pickled = pickle.dumps(function(item), protocol=5, buffer_callback=arrays.append)
-        return pickled, block.write(arrays)
-    except Exception as error:
-        failure = _failure(error, memory_mb)
-    return pickle.dumps(failure), []
-
-
-def _failure(error: Exception, memory_mb: int | None) -> Failure:
-    cause: BaseException | None = error
-    while cause is not None:
-        if memory_mb is not None and isinstance(cause, MemoryError):
-            return Failure(f"needs more than {memory_mb:,} MiB of memory", lost=True)
-        cause = cause.__cause__ or cause.__context__
-    return Failure(" ".join(f"{type(error).__name__}: {error}".split()))
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
-def _limit_memory(mb: int) -> None:
-    """Lets this process's own memory grow by so much and no more.
-
-    Of all limits RLIMIT_DATA alone counts neither libraries nor what is shared; what is there at
-    the start, such as the stacks of many idle threads, differs with the machine.
-    """
-    if sys.platform != "linux":
-        return
-    import resource
-
-    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    (used,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmData:"))
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (int(used) * 2**10 + mb * 2**20, hard))

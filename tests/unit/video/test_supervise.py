@@ -226,6 +226,15 @@ def test_workers_leave_sigterm_to_their_parent():
         assert _ask(pool, PID) == pid
 
 
+def test_workers_that_do_not_start_are_no_fault_of_the_items(tmp_path):
+    call = "list(supervise.run(eval, ['1'], jobs=1, deadline_s=9))"
+    script = f"from sumlctl.video import supervise; {call}"
+    done = subprocess.run(
+        [sys.executable], input=script, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "worker processes: do not start, got worker died, exit code 1" in done.stderr
+
+
 LEFT_OPEN = """
 from sumlctl.video import supervise
 
