@@ -19,11 +19,13 @@ from sumlctl.evaluation.predict import in_order, name_failed, predicted
 from sumlctl.evaluation.protocols.context import Context
 from sumlctl.evaluation.views import Views
 from sumlctl.learning import checkpoints, clips, two_view
-from sumlctl.learning.batches import Failure
+from sumlctl.learning.reader import open_reader
+from sumlctl.learning.reading import Failure
 from sumlctl.learning.tasks import Task, fpv_tasks
 from sumlctl.learning.training.launch import launch
 from sumlctl.learning.two_view import TwoView
 from sumlctl.learning.weights.load import load_branch
+from sumlctl.video import quarantine
 from sumlctl.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -181,7 +183,8 @@ def _predict(workspace: Workspace, folder: Path, pipeline: Pipeline, asked: Requ
     checkpoint = checkpoints.of_run(folder, asked.checkpoint)
     described = checkpoints.read(checkpoint).get("tasks")
     used = [workspace.table(data.fpv, kind) for kind in ("clips", "videos")]
-    inputs = {workspace.relative(p): tables.digest(p) for p in (*used, checkpoint)}
+    inputs = {workspace.relative(p): tables.digest(p) for p in (used[0], checkpoint)}
+    inputs[workspace.relative(used[1])] = quarantine.indexed_digest(used[1])
     fabric = launch(1, pipeline.precision)
     settings = {
         "views": f"{views.temporal}x{views.spatial}",
@@ -207,8 +210,11 @@ def _predict(workspace: Workspace, folder: Path, pipeline: Pipeline, asked: Requ
             console.note(f"eval: goes on after {len(done):,} of {len(looked_at):,}")
         failed: list[Failure] = []
         fabric.to_device(model)
-        for rows in predicted(model, fabric, looked_at, own, tasks, pipeline, views, failed):
-            parts.add(rows)
+        with open_reader(workspace, pipeline) as reader:
+            for rows in predicted(
+                model, fabric, looked_at, own, tasks, pipeline, views, reader, failed
+            ):
+                parts.add(rows)
         name_failed(failed, len(looked_at))
         predictions = in_order(parts.all(), looked_at, tasks)
         if whole:

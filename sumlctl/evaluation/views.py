@@ -10,13 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from sumlctl.errors import SumlError
 from sumlctl.learning import transforms
-from sumlctl.learning.batches import Batch, Failure, padded
+from sumlctl.learning.batches import Batch, padded
 from sumlctl.learning.clips import Clip
-from sumlctl.learning.reading import decode
+from sumlctl.learning.in_turn import One, batched, in_turn
+from sumlctl.learning.reader import Reader
+from sumlctl.learning.reading import Failure, Window
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def _positions(count: int) -> np.ndarray:
     return np.linspace(0, 1, count) if count > 1 else np.array([0.5])
 
 
-class ClipViews(Dataset[Batch | Failure]):
+class ClipViews:
     """All windows of each clip, from one decoding of the frames that any of them needs.
 
     Args:
@@ -111,19 +112,20 @@ class ClipViews(Dataset[Batch | Failure]):
         self.clips, self.views = clips, views
         self.frames, self.stride, self.short_side = frames, stride, short_side
 
-    def __len__(self) -> int:
-        return len(self.clips)
+    def batches(self, reader: Reader, size: int) -> Iterator[Batch]:
+        """Batches of so many clips, read ahead; see `collate`."""
+        wanted = (self._views(index) for index in range(len(self.clips)))
+        read = (views.result for views in in_turn(reader, wanted, 2 * size))
+        return reader.ahead(collate(items) for items in batched(read, size))
 
-    def __getitem__(self, index: int) -> Batch | Failure:
-        """index, and clips uint8 [temporal, T, H, W, 3]; or why there are none."""
+    def _views(self, index: int) -> One[Batch]:
+        """index, and clips uint8 [temporal, T, H, W, 3]."""
         clip = self.clips[index]
         times_s = self.views.times(clip, self.frames, self.stride)
         needed, places = np.unique(times_s, return_inverse=True)
-        try:
-            pixels, _ = decode(clip, needed, self.short_side)
-        except SumlError as error:
-            return Failure(clip.clip_id, str(error))
-        return {"index": index, "clips": pixels[places.reshape(times_s.shape)]}
+        places = places.reshape(times_s.shape)
+        window = Window(clip, needed, self.short_side)
+        return One(window, lambda pixels: {"index": index, "clips": pixels[places]})
 
 
 def collate(items: Sequence[Batch | Failure]) -> Batch:

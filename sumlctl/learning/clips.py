@@ -13,6 +13,8 @@ import polars as pl
 
 from sumlctl import console, tables
 from sumlctl.errors import SumlError
+from sumlctl.video import quarantine
+from sumlctl.video.quarantine import Quarantined
 from sumlctl.workspace import Workspace
 
 _DECODABLE = ("ok", "truncated")
@@ -86,8 +88,22 @@ class ClipSet:
         return len(self.clips)
 
 
-def load(workspace: Workspace, datasets: Sequence[str], viewpoint: str, split: str) -> ClipSet:
+def load(
+    workspace: Workspace,
+    datasets: Sequence[str],
+    viewpoint: str,
+    split: str,
+    quarantined: Quarantined | None = None,
+) -> ClipSet:
     """Reads the clips of one viewpoint and split; those without frames are left out and counted.
+
+    Args:
+        workspace: where the tables are.
+        datasets: whose clips.
+        viewpoint: `fpv` or `tpv`.
+        split: of the annotations.
+        quarantined: the videos in quarantine that count as unreadable, as they were when a run
+            began; None for all that are in quarantine now.
 
     Raises:
         SumlError: a table or the videos folder is missing or does not fit, or no clip of the split
@@ -99,7 +115,8 @@ def load(workspace: Workspace, datasets: Sequence[str], viewpoint: str, split: s
         table = tables.read(path, "clips")
         vocabularies[dataset] = tables.metadata(table, "vocabulary") or {}
         rows = frame(table).filter(pl.col("viewpoint") == viewpoint)
-        parts.append(_with_videos(_of_split(rows, split, viewpoint, path), workspace, dataset))
+        of_split = _of_split(rows, split, viewpoint, path)
+        parts.append(_with_videos(of_split, workspace, dataset, quarantined))
     annotated = pl.concat(parts)
     decodable = pl.col("status").is_in(_DECODABLE)
     left_out = dict(annotated.filter(~decodable).get_column("status").value_counts().iter_rows())
@@ -134,14 +151,18 @@ def _of_split(rows: pl.DataFrame, split: str, viewpoint: str, path: Path) -> pl.
     return found
 
 
-def _with_videos(rows: pl.DataFrame, workspace: Workspace, dataset: str) -> pl.DataFrame:
+def _with_videos(
+    rows: pl.DataFrame, workspace: Workspace, dataset: str, quarantined: Quarantined | None
+) -> pl.DataFrame:
     """Adds the video's path and rate; no clip reaches beyond the end of its video."""
     table = tables.read(workspace.table(dataset, "videos"), "videos")
     root = workspace.root / (
         tables.metadata(table, "videos_root") or workspace.data(dataset, "videos").absolute()
     )
+    since = quarantine.marked(table).difference((quarantined or {}).get(dataset, ()))
+    released = pl.col("video_id").is_in(since if quarantined is not None else ())
     videos = frame(table).select(
-        "video_id", "fps", "duration_s", "path", usable=pl.col("status") == "ok"
+        "video_id", "fps", "duration_s", "path", usable=(pl.col("status") == "ok") | released
     )
     if videos.get_column("usable").any() and not root.is_dir():
         raise SumlError(

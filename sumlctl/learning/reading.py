@@ -1,28 +1,73 @@
-"""Decoded windows of clips, and a cache of short clips."""
+"""Windows of clips, and their decoding.
+
+Decoding processes import this module: it imports nothing heavy.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
+import av  # noqa: F401, a new process is not up before it can decode
 import numpy as np
-import torch
 
-from sumlctl.learning.clips import Clip
 from sumlctl.video.read import read_frames
 
-# Frames held at full size at once while a clip is scaled down.
-_CHUNK = 64
-# Timestamps of containers are rounded, to milliseconds at worst.
-_TICK_S = 0.001
+if TYPE_CHECKING:
+    from sumlctl.learning.clips import Clip
+
+
+class Failure(NamedTuple):
+    """A clip that could not be decoded.
+
+    Args:
+        clip_id: the clip.
+        reason: why.
+        file: its file, where that is in quarantine for it.
+    """
+
+    clip_id: str
+    reason: str
+    file: str = ""
+
+
+class Window(NamedTuple):
+    """Frames of a clip.
+
+    Args:
+        clip: the clip.
+        times_s: ascending times inside it, seconds [T].
+        short_side: largest short side in pixels; larger frames are scaled down.
+        keep: whether the whole clip may be decoded and kept.
+    """
+
+    clip: Clip
+    times_s: np.ndarray
+    short_side: int
+    keep: bool = False
+
+    @property
+    def file(self) -> str:
+        return str(self.clip.path.absolute())
+
+
+class Request(NamedTuple):
+    """What a decoding process is asked for; without a decoder's name, the usual one reads."""
+
+    path: Path
+    times_s: np.ndarray
+    short_side: int
+    fps: float
+    decoder: str | None = None
 
 
 def decode(clip: Clip, times_s: np.ndarray, short_side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Frames of a clip, scaled down until the short side is at most `short_side` pixels.
+    """Frames of a clip, decoded in this process.
 
     Args:
         clip: the clip.
         times_s: ascending times inside it, seconds.
-        short_side: pixels.
+        short_side: largest short side in pixels; larger frames are scaled down.
 
     Returns:
         uint8 [T, H, W, 3], and the frames' own times [T].
@@ -30,55 +75,11 @@ def decode(clip: Clip, times_s: np.ndarray, short_side: int) -> tuple[np.ndarray
     Raises:
         SumlError: the video cannot be decoded there.
     """
-    pixels, stamps = [], []
-    for chunk in np.split(times_s, range(_CHUNK, len(times_s), _CHUNK)):
-        frames = read_frames(clip.path, chunk.tolist())
-        pixels.append(_scaled(frames.pixels, short_side))
-        stamps.append(frames.times_s)
-    return np.concatenate(pixels), np.concatenate(stamps)
+    return answer(Request(clip.path, times_s, short_side, clip.fps))
 
 
-def _scaled(pixels: np.ndarray, short_side: int) -> np.ndarray:
-    if min(pixels.shape[1:3]) <= short_side:
-        return pixels
-    from torchvision.transforms.v2 import functional
-
-    images = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
-    scaled = functional.resize(images, [short_side], antialias=True)
-    return scaled.permute(0, 2, 3, 1).contiguous().numpy()
-
-
-@dataclass
-class ClipReader:
-    """Decodes windows of clips and keeps whole short clips while there is room.
-
-    Args:
-        short_side: largest short side in pixels.
-        room: bytes for decoded clips, in each process that reads.
-    """
-
-    short_side: int
-    room: int
-    _kept: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
-
-    def window(self, clip: Clip, times_s: np.ndarray) -> np.ndarray:
-        """Frames of a clip on screen at given times: uint8 [T, H, W, 3].
-
-        Raises:
-            SumlError: the video cannot be decoded there.
-        """
-        if clip.clip_id not in self._kept and not self._keep(clip):
-            return decode(clip, times_s, self.short_side)[0]
-        pixels, stamps = self._kept[clip.clip_id]
-        places = np.searchsorted(stamps, times_s + _TICK_S, side="right") - 1
-        return pixels[places.clip(min=0)]
-
-    def _keep(self, clip: Clip) -> bool:
-        times_s = clip.every_frame()
-        # Width is not known before decoding; 16:9 is as wide as videos usually are.
-        if len(times_s) * 3 * self.short_side**2 * 16 // 9 > self.room:
-            return False
-        pixels, stamps = decode(clip, times_s, self.short_side)
-        self._kept[clip.clip_id] = pixels, stamps
-        self.room -= pixels.nbytes
-        return True
+def answer(request: Request) -> tuple[np.ndarray, np.ndarray]:
+    """What a decoding process gives back: as `decode`."""
+    path, times_s, short_side, fps, decoder = request
+    frames = read_frames(path, times_s.tolist(), short_side=short_side, fps=fps, decoder=decoder)
+    return np.ascontiguousarray(frames.pixels), frames.times_s

@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from sumlctl import config, console, settings, tables
 from sumlctl.config import Pipeline
 from sumlctl.errors import SumlError
 from sumlctl.learning.training.runlog import RunLog
+from sumlctl.video.quarantine import Quarantined
 from sumlctl.workspace import Workspace
 
 
 def claim(
-    workspace: Workspace, pipeline: Pipeline, run: str | None, inputs: dict[str, str]
+    workspace: Workspace,
+    pipeline: Pipeline,
+    run: str | None,
+    inputs: dict[str, str],
+    quarantined: Quarantined | None = None,
 ) -> Path:
     """A new run's folder with its pipeline written.
 
@@ -23,6 +29,7 @@ def claim(
         pipeline: the resolved settings.
         run: its name; None for `<fpv>.<method>`, numbered where that is taken.
         inputs: path -> sha256 of the tables that it is trained on.
+        quarantined: the videos that it is trained without because they are in quarantine.
 
     Raises:
         SumlError: the name is none, or taken.
@@ -33,7 +40,7 @@ def claim(
     folder = _new_folder(workspace, run, f"{pipeline.data.fpv}.{pipeline.loss.name}")
     with tables.whole_file(folder / "pipeline.toml") as beside:
         beside.write_text(settings.dump(pipeline), encoding="utf-8")
-    RunLog(folder, True).write("begun", inputs=inputs)
+    RunLog(folder, True).write("begun", inputs=inputs, quarantined=quarantined or {})
     console.note(f"run: {workspace.relative(folder)}")
     return folder
 
@@ -67,6 +74,20 @@ def stored(workspace: Workspace, run: str) -> Path:
     return workspace.find_run(run, "--resume") / "pipeline.toml"
 
 
+def quarantined(workspace: Workspace, run: str) -> Quarantined:
+    """The videos that a run is trained without, because they were in quarantine as it began.
+
+    Raises:
+        SumlError: no such run.
+    """
+    return _begun(stored(workspace, run).parent).get("quarantined", {})
+
+
+def _begun(folder: Path) -> dict[str, Any]:
+    """The first line of a run's log."""
+    return json.loads((folder / "log.jsonl").read_text(encoding="utf-8").splitlines()[0])
+
+
 def go_on(workspace: Workspace, pipeline: Pipeline, run: str, inputs: dict[str, str]) -> Path:
     """The folder of a run that may go on with these settings and tables.
 
@@ -88,8 +109,7 @@ def go_on(workspace: Workspace, pipeline: Pipeline, run: str, inputs: dict[str, 
             expected=f"those of {workspace.relative(path)}",
             fix="Leave them as they were, or start a new run.",
         )
-    begun = json.loads((path.parent / "log.jsonl").read_text(encoding="utf-8").splitlines()[0])
-    before = begun.get("inputs", {})
+    before = _begun(path.parent).get("inputs", {})
     if altered := [name for name in inputs if before.get(name) != inputs[name]]:
         raise SumlError(
             f"--resume {run}",
