@@ -8,33 +8,29 @@ import pickle
 import sys
 import tempfile
 from collections.abc import Sequence
-from multiprocessing import reduction
-from typing import Any
 
 
 class SharedBlock:
     """A nameless file in memory: it grows as needed, and ends with the last process that has it.
 
-    Passing it to a spawned process as an argument shares it.
+    Args:
+        fd: an open file that another process has too; None for a new one.
     """
 
     def __init__(self, fd: int | None = None) -> None:
-        self._fd = _nameless_file() if fd is None else fd
+        self.fd = _nameless_file() if fd is None else fd
         self._map: mmap.mmap | None = None
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _attached, (reduction.DupFd(self._fd),)
-
     def __del__(self) -> None:
-        os.close(self._fd)
+        os.close(self.fd)
 
     def write(self, buffers: Sequence[pickle.PickleBuffer]) -> list[int]:
         """Puts buffers one after the other; returns their sizes in bytes."""
         parts = [buffer.raw() for buffer in buffers]
         sizes = [part.nbytes for part in parts]
-        size = os.fstat(self._fd).st_size
+        size = os.fstat(self.fd).st_size
         if not sum(sizes) <= size <= 4 * sum(sizes):  # neither too small nor a waste
-            os.ftruncate(self._fd, sum(sizes))
+            os.ftruncate(self.fd, sum(sizes))
             self._map = None
         for part, place in zip(parts, self.read(sizes), strict=True):
             place[:] = part
@@ -45,7 +41,7 @@ class SharedBlock:
         if not sum(sizes):
             return [memoryview(bytearray()) for _ in sizes]
         if self._map is None or len(self._map) < sum(sizes):
-            self._map = mmap.mmap(self._fd, sum(sizes))
+            self._map = mmap.mmap(self.fd, sum(sizes))
         whole, parts, begin = memoryview(self._map), [], 0
         for size in sizes:
             parts.append(whole[begin : begin + size])
@@ -58,7 +54,3 @@ def _nameless_file() -> int:
         return os.memfd_create("sumlctl")
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
-
-
-def _attached(fd: Any) -> SharedBlock:
-    return SharedBlock(fd.detach())

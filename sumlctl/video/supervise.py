@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import atexit
-import multiprocessing
 import multiprocessing.connection
+import os
 import pickle
 import signal
+import socket
+import subprocess
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import suppress
 from itertools import cycle, islice
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
 from sumlctl.errors import SumlError
 from sumlctl.video.shared_block import SharedBlock
-from sumlctl.video.worker import Failure, serve
+from sumlctl.video.worker import Failure
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# A spawned worker first imports the function's module; that time is not the item's.
+# A new worker first imports the function's module; that time is not the item's.
 _START_S = 300.0
 # A process that waits for a dead file server cannot even be killed; nobody waits for it longer.
 _DEATH_S = 5.0
+_MAIN = "from sumlctl.video.worker import main; main()"
 _WORKING = object()
 
 
@@ -68,7 +71,8 @@ class Pool:
     They start when they are needed. A pool is used by one thread at a time, as a context.
 
     Args:
-        function: a picklable function of one item, importable by name.
+        function: a picklable function of one item, importable by name; workers import its module,
+            and not the program that is running.
         workers: number of processes, at least 1.
         deadline_s: seconds that one item may take.
         memory_mb: by how much a worker's own memory may grow after its start, in MiB; enforced by
@@ -167,11 +171,11 @@ class _Worker:
     ) -> None:
         self._function, self._deadline_s, self._memory_mb = function, deadline_s, memory_mb
         self._borrow = borrow
-        self._process: BaseProcess | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self.busy = False
 
     def give(self, key: Hashable, item: Any) -> None:
-        if self._process is not None and not self._process.is_alive():
+        if self._process is not None and self._process.poll() is not None:
             self.stop()  # it died after its last answer
         self.key, self.busy = key, True
         self.due = time.monotonic() + self._deadline_s
@@ -208,7 +212,8 @@ class _Worker:
         if self._process is not None:
             atexit.unregister(self._process.kill)
             self._process.kill()
-            self._process.join(_DEATH_S)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_DEATH_S)
             self._process = None
             self.connection.close()
 
@@ -220,38 +225,40 @@ class _Worker:
             "do not start",
             got=reason,
             expected="processes that import what this one did",
-            fix="Their own error is above. A script that calls sumlctl needs to be a file, and to "
-            "do so under `if __name__ == '__main__':`.",
+            fix="Their own error is above.",
         )
 
     def _start(self) -> None:
         self._up = False
-        context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
+        ours, theirs = socket.socketpair()
+        self.connection = Connection(ours.detach())
         blocks = SharedBlock(), SharedBlock()  # one is written while the other is read
         self._blocks = cycle(blocks)
-        self._process = context.Process(
-            target=serve,
-            args=(self._function, theirs, blocks, self._memory_mb),
-            daemon=True,
-            name="sumlctl worker",
-        )
+        shared = [theirs.fileno(), *(block.fd for block in blocks)]
+        paths = [path or "." for path in sys.path] + [os.environ.get("PYTHONPATH", "")]
         # The worker inherits blocked signals: on Ctrl-C or SIGTERM only the parent decides.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         try:
-            self._process.start()
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _MAIN, *map(str, shared)],
+                stdin=subprocess.DEVNULL,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
+                pass_fds=shared,
+            )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()
-        # At its exit multiprocessing would send SIGTERM and wait.
         atexit.register(self._process.kill)
+        with suppress(ConnectionError):
+            self.connection.send((self._function, self._memory_mb))
 
     def _death(self) -> str:
         process = self._process
         assert process is not None
-        process.join(timeout=1.0)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(1.0)
         self.stop()
-        code = process.exitcode or 0
+        code = process.returncode or 0
         if code < 0:
             return f"worker died, signal {-code} ({signal.strsignal(-code)})"
         return f"worker died, exit code {code}"

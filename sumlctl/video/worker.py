@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import pickle
+import select
 import sys
 import threading
 from collections.abc import Callable
@@ -32,36 +32,31 @@ class Failure:
     lost: bool = False
 
 
-def serve(
-    function: Callable[[Any], Any],
-    connection: Connection,
-    blocks: tuple[SharedBlock, SharedBlock],
-    memory_mb: int | None,
-) -> None:
+def main() -> None:
     """Says that this process is up, then answers item after item until its parent is gone.
 
-    Args:
-        function: of one item.
-        connection: to the parent.
-        blocks: memory for arrays, for one answer and for the next in turn.
-        memory_mb: by how much this process may grow, in MiB; None for no limit.
+    On the command line are the files, by number, of the connection to the parent and of two shared
+    blocks, for the arrays of one answer and of the next.
     """
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    if memory_mb is not None:
-        _limit_memory(memory_mb)
-    with suppress(EOFError, ConnectionError):
+    number, *blocks = map(int, sys.argv[1:])
+    threading.Thread(target=_end_with_parent, args=(number,), daemon=True).start()
+    with suppress(EOFError, ConnectionError), Connection(number) as connection:
+        function, memory_mb = connection.recv()
+        if memory_mb is not None:
+            _limit_memory(memory_mb)
         connection.send(None)
-        for block in cycle(blocks):
-            connection.send(_answer(function, connection.recv(), block, memory_mb))
+        for block in cycle(map(SharedBlock, blocks)):
+            connection.send(_answer(function, connection.recv_bytes(), block, memory_mb))
 
 
 def _answer(
-    function: Callable[[Any], Any], item: Any, block: SharedBlock, memory_mb: int | None
+    function: Callable[[Any], Any], item: bytes, block: SharedBlock, memory_mb: int | None
 ) -> tuple[bytes, list[int]]:
     """The result, or a Failure, pickled; arrays go to the shared block, and their sizes here."""
     arrays: list[pickle.PickleBuffer] = []
     try:
-        pickled = pickle.dumps(function(item), protocol=5, buffer_callback=arrays.append)
+        result = function(pickle.loads(item))
+        pickled = pickle.dumps(result, protocol=5, buffer_callback=arrays.append)
         return pickled, block.write(arrays)
     except Exception as error:
         failure = _failure(error, memory_mb)
@@ -78,10 +73,11 @@ def _failure(error: Exception, memory_mb: int | None) -> Failure:
     return Failure(" ".join(text.split()))
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
+def _end_with_parent(connection: int) -> None:
+    """Waits for nothing but that the other end of the connection is closed."""
+    parent = select.poll()
+    parent.register(connection, 0)
+    parent.poll()
     os._exit(1)
 
 

@@ -8,11 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from sumlctl import tables
+from tests.processes import of_group
 from tests.unit.learning import hostile, small_world
 
 
@@ -36,20 +36,6 @@ def lines(world, event: str) -> list[dict]:
     log = world.run("run") / "log.jsonl"
     every = map(json.loads, log.read_text().splitlines()) if log.exists() else ()
     return [line for line in every if line["event"] == event]
-
-
-def of_group(group: int) -> list[int]:
-    """Live processes of a process group."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        try:
-            _, rest = (folder / "stat").read_text().rsplit(")", 1)
-        except OSError:
-            continue
-        state, _, its_group, *_ = rest.split()
-        if int(its_group) == group and state != "Z":
-            found.append(int(folder.name))
-    return found
 
 
 def wait_until(true, process: subprocess.Popen[str] | None = None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import signal
 
@@ -16,6 +15,7 @@ from sumlctl import config, tables
 from sumlctl.errors import Interrupted, SumlError
 from sumlctl.learning.train import train
 from sumlctl.learning.training import trainer
+from tests.processes import children
 from tests.unit.learning import hostile, small_world
 from tests.unit.learning.hostile import decoder_stub  # noqa: F401, a fixture
 
@@ -87,7 +87,7 @@ def world(workspace):
 def test_hostile_files_are_quarantined_with_their_reasons(world, capsys):
     settings = (*SETTINGS, "max_failed_share=1.0")
     folder = train(world, pipeline(world, *settings))
-    assert not multiprocessing.active_children()
+    assert not children()
     lost = log(folder, "video_quarantined")
     deeds = dict(zip(("ego/0", "exo/2", "ego/4", "exo/6"), hostile.DEEDS, strict=True))
     assert {line["clip_id"]: line["reason"] for line in lost} == {
@@ -141,4 +141,4 @@ def test_a_run_with_hostile_files_goes_on_as_if_it_had_not_been_stopped(world, m
 def test_too_many_hostile_files_stop_the_run(world):
     with pytest.raises(SumlError, match="stage_one: too many clips cannot be decoded"):
         train(world, pipeline(world, *SETTINGS))
-    assert not multiprocessing.active_children()
+    assert not children()

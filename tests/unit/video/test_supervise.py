@@ -5,7 +5,7 @@ The function is `eval` and the items are what the worker is to do.
 
 from __future__ import annotations
 
-import multiprocessing
+import importlib
 import os
 import signal
 import subprocess
@@ -16,8 +16,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sumlctl.errors import SumlError
 from sumlctl.video import supervise
 from sumlctl.video.supervise import Failure, Pool
+from tests.processes import children
 
 DEAF = "__import__('signal').signal(15, __import__('signal').SIG_IGN)"
 HANG = f"{DEAF}, __import__('time').sleep(600)"
@@ -48,7 +50,7 @@ def test_every_item_is_answered_once_whatever_happens_to_its_worker():
     assert isinstance(unpicklable, Failure) and "pickle" in unpicklable.reason
     del answers["lambda: 0"]
     assert by_item == answers
-    assert not multiprocessing.active_children()
+    assert not children()
 
 
 def test_the_deadline_is_for_one_item_not_for_all():
@@ -82,7 +84,7 @@ def test_closing_the_generator_ends_the_workers():
     found = supervise.run(eval, ["1", HANG, HANG], jobs=2, deadline_s=600)
     assert next(found) == ("1", 1)
     found.close()
-    assert not multiprocessing.active_children()
+    assert not children()
 
 
 @linux
@@ -158,20 +160,19 @@ def test_an_urgent_request_goes_first():
 def test_a_worker_that_died_between_two_items_costs_neither():
     with Pool(eval, 1, deadline_s=30) as pool:
         os.kill(_ask(pool, PID), signal.SIGKILL)
-        while multiprocessing.active_children():
+        while children():
             time.sleep(0.01)
         assert _ask(pool, "1 + 1") == 2
 
 
 SCRIPT = f"""
-import multiprocessing, pathlib
+import pathlib
 from sumlctl.video import supervise
+from tests.processes import children
 
-if __name__ == "__main__":
-    for _ in supervise.run(eval, ["1", {HANG!r}, {HANG!r}], jobs=2, deadline_s=600):
-        workers = multiprocessing.active_children()
-        pathlib.Path("beside").write_text(" ".join(str(worker.pid) for worker in workers))
-        pathlib.Path("beside").rename("workers")
+for _ in supervise.run(eval, ["1", {HANG!r}, {HANG!r}], jobs=2, deadline_s=600):
+    pathlib.Path("beside").write_text(" ".join(map(str, children())))
+    pathlib.Path("beside").rename("workers")
 """
 
 
@@ -181,7 +182,11 @@ def script(tmp_path):
     path, workers = tmp_path / "script.py", tmp_path / "workers"
     path.write_text(SCRIPT)
     process = subprocess.Popen(
-        [sys.executable, path], cwd=tmp_path, stderr=subprocess.PIPE, start_new_session=True
+        [sys.executable, path],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
     )
     try:
         began = time.monotonic()
@@ -226,25 +231,27 @@ def test_workers_leave_sigterm_to_their_parent():
         assert _ask(pool, PID) == pid
 
 
-def test_workers_that_do_not_start_are_no_fault_of_the_items(tmp_path):
-    call = "list(supervise.run(eval, ['1'], jobs=1, deadline_s=9))"
-    script = f"from sumlctl.video import supervise; {call}"
-    done = subprocess.run(
-        [sys.executable], input=script, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert "worker processes: do not start, got worker died, exit code 1" in done.stderr
+def test_workers_that_do_not_start_are_no_fault_of_the_items(tmp_path, monkeypatch):
+    module = "import os\nassert 'ELSEWHERE' not in os.environ\ndef function(item): return item\n"
+    (tmp_path / "only_here.py").write_text(module)
+    monkeypatch.syspath_prepend(tmp_path)
+    function = importlib.import_module("only_here").function
+    assert list(supervise.run(function, [1], jobs=1, deadline_s=30)) == [(1, 1)]
+    monkeypatch.setenv("ELSEWHERE", "1")
+    with pytest.raises(SumlError, match="worker processes: do not start, got worker died, exit co"):
+        list(supervise.run(function, [1], jobs=1, deadline_s=30))
+    assert not children()
 
 
-LEFT_OPEN = """
+@pytest.mark.parametrize("program", ["list(found)", "next(found)"])
+def test_a_program_may_come_from_anywhere_and_end_in_mid_iteration(program):
+    """Workers do not import it, and it does not wait for them."""
+    script = f"""
 from sumlctl.video import supervise
-
-if __name__ == "__main__":
-    found = supervise.run(eval, ["1", "2"], jobs=2, deadline_s=600)
-    next(found)
+found = supervise.run(eval, ["1", "2"], jobs=2, deadline_s=600)
+print({program})
 """
-
-
-def test_a_program_that_ends_in_mid_iteration_does_not_hang(tmp_path):
-    (tmp_path / "script.py").write_text(LEFT_OPEN)
-    done = subprocess.run([sys.executable, tmp_path / "script.py"], timeout=60, check=False)
-    assert done.returncode == 0
+    done = subprocess.run(
+        [sys.executable], input=script, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "('1', 1)" in done.stdout or "('2', 2)" in done.stdout
