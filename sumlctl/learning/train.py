@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -14,10 +11,10 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from sumlctl import components, console, settings, tables
+from sumlctl import components, console, settings
 from sumlctl.config import Pipeline
 from sumlctl.errors import SumlError
-from sumlctl.learning import checkpoints, pairs, runs, stages, two_view
+from sumlctl.learning import checkpoints, pairs, runs, stage_one, stages, two_view
 from sumlctl.learning.batches import EpochBatches, Loader
 from sumlctl.learning.losses.terms import Method
 from sumlctl.learning.pairs import PairSet
@@ -38,18 +35,6 @@ from sumlctl.video import quarantine
 from sumlctl.video.quarantine import Quarantined
 from sumlctl.workspace import Workspace
 
-_STAGE_ONE_SETTINGS = (
-    "seed",
-    "precision",
-    "devices",
-    "nodes",
-    "compile",
-    "input",
-    "backbone",
-    "head",
-    "stage_one",
-    "optimiser",
-)
 # Makes what measures a model between epochs; None where there is nothing to measure it on.
 Validator = Callable[[Workspace, Pipeline, Reader], Validate | None]
 
@@ -196,13 +181,15 @@ class _Run:
 
     def _stage_one(self) -> None:
         """TPV encoder and heads on L_t alone, unless that is done already."""
-        path, key = self._checkpoint("stage_one"), self._stage_one_key()
-        if self.fabric.is_global_zero and _key(path) != key:
+        path, prepared = self._checkpoint("stage_one"), self.prepared
+        inputs, quarantined = prepared.pairs.inputs, prepared.quarantined
+        key = stage_one.key(self.pipeline, self.tasks["tpv"], inputs, quarantined)
+        if self.fabric.is_global_zero and stage_one.key_of(path) != key:
             path.unlink(missing_ok=True)
-            _reuse(self.workspace, key, path)
+            stage_one.reuse(self.workspace, key, path)
         if self.fabric.broadcast(path.is_file()):
             return
-        tpv = self.prepared.pairs.tpv
+        tpv = prepared.pairs.tpv
         assert tpv is not None
         data = stages.stage_one_data(self.pipeline, tpv, self.tasks)
         model = self._model(data.tasks, None)
@@ -283,41 +270,3 @@ class _Run:
             Quarantine(self.fabric, self.log, name, self.reader),
             self.validate if name == "stage_two" else None,
         ).fit()
-
-    def _stage_one_key(self) -> str:
-        """A digest of everything that the weights of stage one depend on."""
-        p, tables_of_tpv = self.pipeline, self.prepared.pairs.inputs
-        init = tables.digest(Path(p.encoders.init)) if p.encoders.init else ""
-        used = {
-            "settings": {part: asdict(p)[part] for part in _STAGE_ONE_SETTINGS},
-            "tasks": [task.describe() for task in self.tasks["tpv"]],
-            "split": p.data.train_split,
-            "quarantined": {d: v for d, v in self.prepared.quarantined.items() if d in p.data.tpv},
-            "init": init,
-            "tables": {
-                name: digest
-                for name, digest in tables_of_tpv.items()
-                if name.split("/")[-2] in p.data.tpv and "narrations" not in name
-            },
-        }
-        return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()
-
-
-def _key(path: Path) -> str | None:
-    """The digest that a stage one was trained under; None for a file that is not there or sound."""
-    try:
-        return checkpoints.read(path).get("key") if path.is_file() else None
-    except SumlError as error:
-        console.warn(str(error))
-        return None
-
-
-def _reuse(workspace: Workspace, key: str, path: Path) -> None:
-    """Copies stage one of an earlier run that had the same inputs, if there is one."""
-    for folder in reversed(workspace.runs()):
-        found = folder / "checkpoints" / "stage_one.pt"
-        if _key(found) == key:
-            with tables.whole_file(path) as beside:
-                shutil.copyfile(found, beside)
-            console.note(f"stage_one: the same as in {workspace.relative(folder)}, reused")
-            return

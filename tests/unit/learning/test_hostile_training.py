@@ -108,6 +108,7 @@ def test_hostile_files_are_quarantined_with_their_reasons(world, capsys):
     said = capsys.readouterr().err
     assert "training on 4 pairs" in said
     assert "undecodable" not in said
+    assert "reused" not in said  # stage one had more clips
 
 
 @pytest.mark.usefixtures("decoder_stub")
