@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 import statistics
@@ -108,14 +107,15 @@ def _memory(folder: Path) -> list[dict[str, Any]]:
             for batch in Loader(samples, batches, reader):
                 seen += 2 * len(batch["fpv"]["clips"])
                 if seen * 10 // _WINDOWS > len(rows):
-                    workers = [_resident_mb(p.pid) for p in multiprocessing.active_children()]
+                    started = [p.read_text() for p in Path("/proc/self/task").glob("*/children")]
+                    workers = [_resident_mb(int(pid)) for pid in " ".join(started).split()]
                     row = {"windows": seen, "this process": _resident_mb(os.getpid())}
                     rows.append(row | {"largest worker": max(workers)})
             batches.epoch += 1
     return rows
 
 
-def _resident_mb(pid: int | None) -> float:
+def _resident_mb(pid: int) -> float:
     """Without memory that is shared between processes."""
     _, resident, shared, *_ = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()
     return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE") / 1e6

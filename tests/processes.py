@@ -6,9 +6,13 @@ import os
 from pathlib import Path
 
 
-def children(parent: int | None = None) -> list[int]:
-    """Live processes that a process, by default this one, has started."""
-    return [pid for pid, its_parent, _ in _live() if its_parent == (parent or os.getpid())]
+def workers() -> list[int]:
+    """Live workers of `sumlctl.video.supervise` that this process has started."""
+    return [
+        pid
+        for pid, parent, _ in _live()
+        if parent == os.getpid() and b"sumlctl.video.worker" in _command(pid)
+    ]
 
 
 def of_group(group: int) -> list[int]:
@@ -30,3 +34,10 @@ def _live() -> list[tuple[int, int, int]]:
         if state != "Z":
             found.append((int(folder.name), int(parent), int(group)))
     return found
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from itertools import count
 from threading import Event
 from typing import Any, TypeVar
@@ -23,8 +24,8 @@ from sumlctl.video import quarantine, supervise
 from sumlctl.workspace import Workspace
 
 T = TypeVar("T")
-# What reads a file after the usual decoder cost a worker.
-_OTHER_DECODER = "decord"
+# What reads a file after the usual decoder, PyAV, cost a worker; arm64 has no decord.
+_OTHER_DECODER = "decord" if find_spec("decord") else "pyav"
 _LOOK_UP_S = 0.2
 # Batches that wait while another is used.
 _AHEAD = 2
@@ -32,6 +33,7 @@ _END: Any = object()
 
 # When a window's turn is: the number of the sample that wants it, and which try of it this is.
 Turn = tuple[int, int]
+_BEFORE: Turn = (-1, 0)
 
 
 @contextmanager
@@ -46,16 +48,22 @@ def open_reader(workspace: Workspace, pipeline: Pipeline) -> Iterator[Reader]:
 
 def _mark(workspace: Workspace, reader: Reader) -> None:
     found = {failure.file: (failure.clip_id, failure.reason) for failure in reader.quarantined}
-    if len(found) > len(reader.sound):
+    if reader.lost > len(reader.sound):
         console.warn(
-            f"{len(found):,} videos cost the processes that decoded them, {len(reader.sound):,} "
+            f"{reader.lost:,} videos cost the processes that decoded them, {len(reader.sound):,} "
             "did not: that looks like a fault of this machine, and none is marked unreadable"
         )
         return
     try:
-        quarantine.put(workspace, found)
+        marked = quarantine.put(workspace, found)
     except SumlError as error:
         console.warn(f"videos in quarantine could not be marked: {error}")
+        return
+    if marked:
+        console.warn(
+            f"{marked:,} videos are marked unreadable and left out from now on; "
+            "`sumlctl index --retry unreadable` tries them again"
+        )
 
 
 class _Stopped(Exception):  # noqa: N818, a wish and no error
@@ -129,10 +137,15 @@ class Reader:
         """What put files in quarantine."""
         return [failure for _, failure in self._quarantine.values()]
 
+    @property
+    def lost(self) -> int:
+        """How many files are in quarantine because of what they did here."""
+        return sum(since > _BEFORE for since, _ in self._quarantine.values())
+
     def quarantine(self, failures: list[Failure]) -> None:
         """Puts files in quarantine for all turns that are still to come."""
         for failure in failures:
-            self._quarantine.setdefault(failure.file, ((-1, 0), failure))
+            self._quarantine.setdefault(failure.file, (_BEFORE, failure))
 
     def barred(self, turn: Turn, window: Window) -> Failure | None:
         """Why a window is not read in its turn, where its file is in quarantine."""

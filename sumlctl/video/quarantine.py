@@ -24,16 +24,20 @@ Quarantined = dict[str, list[str]]
 _MARKS, _DIGEST = "quarantined", "indexed_sha256"
 
 
-def put(workspace: Workspace, files: Mapping[str, tuple[str, str]]) -> None:
+def put(workspace: Workspace, files: Mapping[str, tuple[str, str]]) -> int:
     """Marks files as unreadable; those that are no video of a dataset are passed over.
 
     Args:
         workspace: where the tables are.
         files: path -> a clip of it, and why.
 
+    Returns:
+        How many videos were not marked before.
+
     Raises:
         SumlError: a table is missing or cannot be written.
     """
+    count = 0
     for dataset in {clip_id.partition("/")[0] for clip_id, _ in files.values()}:
         path = workspace.table(dataset, "videos")
         with _alone(path.parent):
@@ -48,6 +52,8 @@ def put(workspace: Workspace, files: Mapping[str, tuple[str, str]]) -> None:
                     marks[row["video_id"]] = files[file][1]
             if marks:
                 _mark(path, table, marks)
+                count += len(marks)
+    return count
 
 
 def _mark(path: Path, table: Any, reasons: Mapping[str, str]) -> None:

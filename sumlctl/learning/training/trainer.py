@@ -104,7 +104,7 @@ class StageTrainer:
         if self._meter.failed:
             console.warn(
                 f"{stage}: {self._meter.failed} undecodable clips replaced, "
-                f"{self._meter.different} different ones, see {self.log.path}"
+                f"{self._meter.different} different, see {self.log.path}"
             )
 
     def _base_rate(self, clips_per_batch: int) -> float:

@@ -8,7 +8,7 @@ import pytest
 from sumlctl import config, tables
 from sumlctl.evaluation.evaluate import evaluate
 from sumlctl.learning.train import train
-from tests.processes import children
+from tests.processes import workers
 from tests.unit.learning import hostile, small_world
 from tests.unit.learning.hostile import decoder_stub  # noqa: F401, a fixture
 
@@ -27,7 +27,7 @@ def world(workspace):
 @pytest.mark.usefixtures("decoder_stub")
 def test_hostile_files_are_named_and_the_rest_is_predicted(world, capsys):
     predictions = evaluate(world).predictions
-    assert not children()
+    assert not workers()
     said = capsys.readouterr().err
     for clip, deed in (("ego/1", "hang"), ("ego/5", "swell")):
         assert f"{clip} is not predicted: {hostile.REASONS[deed]}" in said

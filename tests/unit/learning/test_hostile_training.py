@@ -15,7 +15,7 @@ from sumlctl import config, tables
 from sumlctl.errors import Interrupted, SumlError
 from sumlctl.learning.train import train
 from sumlctl.learning.training import trainer
-from tests.processes import children
+from tests.processes import workers
 from tests.unit.learning import hostile, small_world
 from tests.unit.learning.hostile import decoder_stub  # noqa: F401, a fixture
 
@@ -66,7 +66,7 @@ def test_a_set_with_a_tenth_of_its_files_broken(workspace, capsys, workers):
     for stage, clips in broken.items():
         named = [line["clip_id"] for line in replaced if line["stage"] == stage]
         assert sorted(named) == sorted([*clips, *clips])  # once in each of two epochs
-        counted = f"{2 * len(clips)} undecodable clips replaced, {len(clips)} different ones"
+        counted = f"{2 * len(clips)} undecodable clips replaced, {len(clips)} different, "
         assert f"{stage}: {counted}" in said
     for line in replaced:
         dataset, _, number = line["clip_id"].partition("/")
@@ -87,7 +87,7 @@ def world(workspace):
 def test_hostile_files_are_quarantined_with_their_reasons(world, capsys):
     settings = (*SETTINGS, "max_failed_share=1.0")
     folder = train(world, pipeline(world, *settings))
-    assert not children()
+    assert not workers()
     lost = log(folder, "video_quarantined")
     deeds = dict(zip(("ego/0", "exo/2", "ego/4", "exo/6"), hostile.DEEDS, strict=True))
     assert {line["clip_id"]: line["reason"] for line in lost} == {
@@ -104,6 +104,7 @@ def test_hostile_files_are_quarantined_with_their_reasons(world, capsys):
     for line in lost:
         assert f"{line['file']} is in quarantine: {line['reason']}" in said
 
+    assert "4 videos are marked unreadable" in said
     train(world, pipeline(world, *settings, "stage_two.epochs=1"), "after")
     said = capsys.readouterr().err
     assert "training on 4 pairs" in said
@@ -142,4 +143,4 @@ def test_a_run_with_hostile_files_goes_on_as_if_it_had_not_been_stopped(world, m
 def test_too_many_hostile_files_stop_the_run(world):
     with pytest.raises(SumlError, match="stage_one: too many clips cannot be decoded"):
         train(world, pipeline(world, *SETTINGS))
-    assert not children()
+    assert not workers()

@@ -16,7 +16,7 @@ from sumlctl.learning.clips import Clip
 from sumlctl.learning.in_turn import One, in_turn
 from sumlctl.learning.reader import Reader, open_reader
 from sumlctl.learning.reading import Failure, Window
-from tests.processes import children
+from tests.processes import workers
 from tests.unit.learning import hostile, small_world
 from tests.unit.learning.hostile import decoder_stub  # noqa: F401, a fixture
 
@@ -109,7 +109,7 @@ def test_a_consumer_may_stop_and_begin_again(numbered):
                 assert greys(one.result) == [i % 8]
                 if i == 5:
                     break
-    assert not children()
+    assert not workers()
 
 
 @pytest.mark.usefixtures("decoder_stub")
@@ -123,7 +123,7 @@ def test_nobody_waits_for_a_file_that_hangs_once_it_is_not_wanted(numbered):
             began = time.monotonic()
             raise ZeroDivisionError
     assert time.monotonic() < began + 10
-    assert not children()
+    assert not workers()
 
 
 @pytest.mark.usefixtures("decoder_stub")
@@ -134,14 +134,14 @@ def test_quarantine_outlasts_the_reading_and_can_be_told(numbered):
         (failure,) = read(reader, window)
         assert failure == Failure("d/0", hostile.REASONS["exit"], str(numbered))
         assert reader.quarantined == [failure]
-        pids = children()
+        pids = workers()
         again = read(reader, window)
         assert again == [Failure("d/0", f"in quarantine: {failure.reason}")]
-        assert children() == pids
+        assert workers() == pids
     with Reader(1, 60, 512) as reader:
         reader.quarantine([failure])
         assert read(reader, window) == again
-        assert not children()
+        assert not workers()
 
 
 @pytest.mark.usefixtures("decoder_stub")

@@ -28,7 +28,7 @@ def rows(path):
 def test_a_mark_is_a_status_and_a_reason_and_nothing_else(workspace, videos):
     path, root = videos
     before, meta = rows(path), tables.read(path, "videos").schema.metadata
-    quarantine.put(workspace, {str(root / "v3.mp4"): ("ego/7", "it hangs")})
+    assert quarantine.put(workspace, {str(root / "v3.mp4"): ("ego/7", "it hangs")}) == 1
     after = rows(path)
     assert after["status"].to_list() == ["ok"] * 3 + ["unreadable"] + ["ok"] * 4
     assert after["error"].to_list() == ["odd", None, None, "it hangs", *[None] * 4]
@@ -55,7 +55,8 @@ def test_what_is_marked_or_no_video_of_the_table_changes_nothing(workspace, vide
     quarantine.put(workspace, {str(root / "v3.mp4"): ("ego/7", "it hangs")})
     before = path.read_bytes()
     again = {str(root / "v3.mp4"): ("ego/7", "it crashes")}
-    quarantine.put(workspace, again | {str(root / "elsewhere.mp4"): ("ego/1", "it hangs")})
+    elsewhere = {str(root / "elsewhere.mp4"): ("ego/1", "it hangs")}
+    assert quarantine.put(workspace, again | elsewhere) == 0
     assert path.read_bytes() == before
 
 

@@ -19,7 +19,7 @@ import pytest
 from sumlctl.errors import SumlError
 from sumlctl.video import supervise
 from sumlctl.video.supervise import Failure, Pool
-from tests.processes import children
+from tests.processes import workers
 
 DEAF = "__import__('signal').signal(15, __import__('signal').SIG_IGN)"
 HANG = f"{DEAF}, __import__('time').sleep(600)"
@@ -50,7 +50,7 @@ def test_every_item_is_answered_once_whatever_happens_to_its_worker():
     assert isinstance(unpicklable, Failure) and "pickle" in unpicklable.reason
     del answers["lambda: 0"]
     assert by_item == answers
-    assert not children()
+    assert not workers()
 
 
 def test_the_deadline_is_for_one_item_not_for_all():
@@ -84,7 +84,7 @@ def test_closing_the_generator_ends_the_workers():
     found = supervise.run(eval, ["1", HANG, HANG], jobs=2, deadline_s=600)
     assert next(found) == ("1", 1)
     found.close()
-    assert not children()
+    assert not workers()
 
 
 @linux
@@ -160,7 +160,7 @@ def test_an_urgent_request_goes_first():
 def test_a_worker_that_died_between_two_items_costs_neither():
     with Pool(eval, 1, deadline_s=30) as pool:
         os.kill(_ask(pool, PID), signal.SIGKILL)
-        while children():
+        while workers():
             time.sleep(0.01)
         assert _ask(pool, "1 + 1") == 2
 
@@ -168,10 +168,10 @@ def test_a_worker_that_died_between_two_items_costs_neither():
 SCRIPT = f"""
 import pathlib
 from sumlctl.video import supervise
-from tests.processes import children
+from tests.processes import workers
 
 for _ in supervise.run(eval, ["1", {HANG!r}, {HANG!r}], jobs=2, deadline_s=600):
-    pathlib.Path("beside").write_text(" ".join(map(str, children())))
+    pathlib.Path("beside").write_text(" ".join(map(str, workers())))
     pathlib.Path("beside").rename("workers")
 """
 
@@ -179,7 +179,7 @@ for _ in supervise.run(eval, ["1", {HANG!r}, {HANG!r}], jobs=2, deadline_s=600):
 @pytest.fixture
 def script(tmp_path):
     """A process whose two workers hang, and their ids."""
-    path, workers = tmp_path / "script.py", tmp_path / "workers"
+    path, told = tmp_path / "script.py", tmp_path / "workers"
     path.write_text(SCRIPT)
     process = subprocess.Popen(
         [sys.executable, path],
@@ -190,9 +190,9 @@ def script(tmp_path):
     )
     try:
         began = time.monotonic()
-        while not workers.exists() and time.monotonic() < began + 30:
+        while not told.exists() and time.monotonic() < began + 30:
             time.sleep(0.05)
-        pids = [int(pid) for pid in workers.read_text().split()]
+        pids = [int(pid) for pid in told.read_text().split()]
         assert len(pids) == 2
         yield process, pids
     finally:
@@ -240,7 +240,7 @@ def test_workers_that_do_not_start_are_no_fault_of_the_items(tmp_path, monkeypat
     monkeypatch.setenv("ELSEWHERE", "1")
     with pytest.raises(SumlError, match="worker processes: do not start, got worker died, exit co"):
         list(supervise.run(function, [1], jobs=1, deadline_s=30))
-    assert not children()
+    assert not workers()
 
 
 @pytest.mark.parametrize("program", ["list(found)", "next(found)"])

@@ -137,7 +137,7 @@ def test_replaced_clips_are_counted_and_named(tmp_path, capsys):
     trainer(tmp_path, descend, epochs=1, failed=failed, max_failed_share=0.5).fit()
     named = [line for line in lines(tmp_path) if line["event"] == "clip_replaced"]
     assert [line["clip_id"] for line in named] == ["d/3", "d/3"]
-    said = "stage_two: 2 undecodable clips replaced, 1 different ones"
+    said = "stage_two: 2 undecodable clips replaced, 1 different"
     assert said in capsys.readouterr().err
 
 
