@@ -182,7 +182,7 @@ def name_failed(failed: Sequence[Failure], clips: int) -> None:
         SumlError: that is every one of the clips.
     """
     for failure in failed:
-        console.warn(f"{failure.clip_id} is not predicted: {failure.reason}")
+        console.warn(f"{failure.clip_id} is left out: {failure.reason}")
     if len(failed) == clips:
         raise SumlError(
             "eval",

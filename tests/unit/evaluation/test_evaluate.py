@@ -135,7 +135,7 @@ def test_clips_that_break_while_decoding_are_replaced_or_not_predicted(world, ca
     replaced = {line["clip_id"] for line in log(folder) if line["event"] == "clip_replaced"}
     assert replaced == {"ego/2"}
     assert evaluate(world).metrics["n_clips"].to_pylist() == [7] * 4
-    assert "ego/2 is not predicted" in capsys.readouterr().err
+    assert "ego/2 is left out" in capsys.readouterr().err
 
 
 def test_other_classes_than_trained_for(world):
