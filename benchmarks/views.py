@@ -16,9 +16,10 @@ import numpy as np
 import torch
 
 from benchmarks.common import report, seconds
-from sumlctl.evaluation.views import ClipViews, Views, collate
+from sumlctl.evaluation.views import ClipViews, Views
 from sumlctl.learning import backbones
 from sumlctl.learning.clips import Clip
+from sumlctl.learning.reader import Reader
 from sumlctl.learning.reading import decode
 from sumlctl.learning.transforms import crops, view_boxes
 
@@ -30,7 +31,7 @@ _VIEWS = Views(10, 3)
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "video.mp4"
-        _write(path)
+        write_video(path)
         clip = Clip("d/0", path, 4.0, 10.0, float(_FPS))
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         encoder = backbones.build("tiny", width=8).eval().to(device)
@@ -52,8 +53,8 @@ def _row(what: str, taken: float, beside: float) -> dict[str, Any]:
 
 
 def _at_once(clip: Clip, device: torch.device) -> Iterator[torch.Tensor]:
-    item = ClipViews([clip], _VIEWS, _FRAMES, _STRIDE, _CROP)[0]
-    batch = collate([item])
+    with Reader(0, 120, 2048) as reader:
+        (batch,) = ClipViews([clip], _VIEWS, _FRAMES, _STRIDE, _CROP).batches(reader, 1)
     frames, places = ([one.to(device) for one in batch[key]] for key in ("frames", "places"))
     # One view per batch on both sides: large new arrays cost a CPU more than what is put in them.
     yield from _VIEWS.crops(frames, places, _CROP, 1)
@@ -81,13 +82,15 @@ def _predict(encoder: Any, views: Iterator[torch.Tensor]) -> torch.Tensor:
     return torch.cat(features).mean(dim=0).cpu()
 
 
-def _write(path: Path) -> None:
+def write_video(path: Path, keyframes: int = 250) -> None:
+    """Moving noise, with one keyframe in so many frames."""
     random = np.random.default_rng(0)
     picture = random.integers(0, 256, (256 + 64, 456 + 64, 3), dtype=np.uint8)
     picture = picture.repeat(8, 0).repeat(8, 1)[: 256 + 512, : 456 + 512]
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("libx264", rate=_FPS)
-        stream.width, stream.height, stream.pix_fmt, stream.gop_size = 456, 256, "yuv420p", 250
+        stream.width, stream.height, stream.pix_fmt = 456, 256, "yuv420p"
+        stream.gop_size = keyframes
         for i in range(_FPS * _SECONDS):
             top, left = (i * 2) % 512, (i * 3) % 512
             frame = np.ascontiguousarray(picture[top : top + 256, left : left + 456])

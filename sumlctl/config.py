@@ -44,8 +44,11 @@ class Pipeline:
         compile: whether torch.compile optimises the encoders.
         gather_negatives: whether a clip's negatives come from all devices or from its own.
         max_failed_share: share of an epoch's clips that may be undecodable before the run stops.
-        workers: processes that decode, per device; 0 decodes in the training process.
-        cache_mb: memory for decoded clips, per decoding process.
+        workers: processes that decode, per device; 0 decodes in the training process, where a
+            file that hangs or crashes the decoder does so to the training.
+        cache_mb: memory for decoded clips, per device, in MiB.
+        decode_timeout_s: seconds that a decoding process may take for one window.
+        decode_memory_mb: by how much a decoding process may grow, in MiB.
     """
 
     title: str = field(default="", metadata=limits(neutral=True))
@@ -61,6 +64,8 @@ class Pipeline:
     )
     workers: int = field(default=4, metadata=limits(at_least=0, neutral=True))
     cache_mb: int = field(default=0, metadata=limits(at_least=0, neutral=True))
+    decode_timeout_s: float = field(default=120.0, metadata=limits(above=0, neutral=True))
+    decode_memory_mb: int = field(default=2048, metadata=limits(at_least=256, neutral=True))
     data: Data = field(default_factory=Data)
     input: Input = field(default_factory=Input)
     backbone: Component = field(default=Component("r3d50"), metadata={"kind": "backbones"})

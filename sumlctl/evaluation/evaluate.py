@@ -19,10 +19,12 @@ from sumlctl.evaluation.protocols.context import Context
 from sumlctl.evaluation.trained import Trained
 from sumlctl.evaluation.views import Views
 from sumlctl.learning import checkpoints, clips
-from sumlctl.learning.batches import Failure
 from sumlctl.learning.clips import ClipSet
+from sumlctl.learning.reader import Reader, open_reader
+from sumlctl.learning.reading import Failure
 from sumlctl.learning.tasks import Task, fpv_tasks
 from sumlctl.learning.training.launch import launch
+from sumlctl.video import quarantine
 from sumlctl.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -187,8 +189,9 @@ def _predict(workspace: Workspace, folder: Path, pipeline: Pipeline, asked: Requ
     whole = _whole_videos(asked.protocol, data.fpv)
     checkpoint = checkpoints.of_run(folder, asked.checkpoint)
     checkpoints.read(checkpoint)  # a fault of the file is told before anything is read for it
-    used = [*(workspace.table(data.fpv, kind) for kind in ("clips", "videos")), checkpoint]
-    inputs = {workspace.relative(p): tables.digest(p) for p in used}
+    clips_table, videos_table = (workspace.table(data.fpv, kind) for kind in ("clips", "videos"))
+    inputs = {workspace.relative(p): tables.digest(p) for p in (clips_table, checkpoint)}
+    inputs[workspace.relative(videos_table)] = quarantine.indexed_digest(videos_table)
     fabric = launch(1, pipeline.precision)
     settings = _settings(pipeline, views, whole, str(fabric.strategy.precision.precision))
     path = folder / "predictions.parquet"
@@ -200,7 +203,8 @@ def _predict(workspace: Workspace, folder: Path, pipeline: Pipeline, asked: Requ
     main.check_classes("fpv", clip_set)
     fabric.to_device(main.model)
     with Parts(folder / "predictions.parts", inputs, settings) as parts:
-        predictions = _predicted(main, fabric, clip_set, pipeline, views, whole, parts)
+        with open_reader(workspace, pipeline) as reader:
+            predictions = _predicted(main, fabric, clip_set, views, whole, parts, reader)
         tables.write(predictions.to_arrow(), path, "predictions", inputs=inputs, config=settings)
         parts.clear()
 
@@ -223,10 +227,10 @@ def _predicted(
     main: Trained,
     fabric: Fabric,
     clip_set: ClipSet,
-    pipeline: Pipeline,
     views: Views,
     whole: bool,
     parts: Parts,
+    reader: Reader,
 ) -> pl.DataFrame:
     """Predictions of all clips, those that are in the parts already included."""
     tasks = main.tasks["fpv"]
@@ -236,7 +240,9 @@ def _predicted(
     if done:
         console.note(f"eval: goes on after {len(done):,} of {len(looked_at):,}")
     failed: list[Failure] = []
-    for rows in predicted(main.model, fabric, looked_at, own, tasks, pipeline, views, failed):
+    for rows in predicted(
+        main.model, fabric, looked_at, own, tasks, main.pipeline, views, reader, failed
+    ):
         parts.add(rows)
     name_failed(failed, len(looked_at))
     predictions = in_order(parts.all(), looked_at, tasks)

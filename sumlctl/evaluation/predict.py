@@ -10,14 +10,14 @@ import polars as pl
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from sumlctl import console
 from sumlctl.config import Pipeline
 from sumlctl.errors import SumlError
-from sumlctl.evaluation.views import ClipViews, Views, collate
-from sumlctl.learning.batches import Failure
+from sumlctl.evaluation.views import ClipViews, Views
 from sumlctl.learning.clips import ClipSet
+from sumlctl.learning.reader import Reader
+from sumlctl.learning.reading import Failure
 from sumlctl.learning.tasks import Task
 
 
@@ -28,6 +28,7 @@ def predict(
     tasks: Sequence[Task],
     pipeline: Pipeline,
     views: Views,
+    reader: Reader,
 ) -> pl.DataFrame:
     """Scores of every clip that can be decoded; the others are counted and named.
 
@@ -40,6 +41,7 @@ def predict(
         tasks: the heads' tasks.
         pipeline: gives input and batch size.
         views: temporal and spatial views.
+        reader: decodes.
 
     Returns:
         Rows of the predictions table, by clip and task.
@@ -49,7 +51,7 @@ def predict(
     """
     own = range(fabric.global_rank, len(clip_set), fabric.world_size)
     failed: list[Failure] = []
-    parts = list(predicted(model, fabric, clip_set, own, tasks, pipeline, views, failed))
+    parts = list(predicted(model, fabric, clip_set, own, tasks, pipeline, views, reader, failed))
     rows = pl.concat(parts) if parts else _no_rows()
     if fabric.world_size > 1:
         every: list[Any] = [None] * fabric.world_size
@@ -68,6 +70,7 @@ def predicted(
     tasks: Sequence[Task],
     pipeline: Pipeline,
     views: Views,
+    reader: Reader,
     failed: list[Failure],
 ) -> Iterator[pl.DataFrame]:
     """Predictions of one batch of clips after another.
@@ -75,18 +78,19 @@ def predicted(
     Exclusive tasks take the mean softmax over the views, multi-label tasks the largest sigmoid.
 
     Args:
-        model, fabric, clip_set, tasks, pipeline, views: as for `predict`.
+        model, fabric, clip_set, tasks, pipeline, views, reader: as for `predict`.
         own: places of the clips to predict.
         failed: takes up what cannot be decoded.
     """
     training = model.training
     model.eval()
-    feed: Any = fabric.setup_dataloaders(
-        _loader(clip_set, own, pipeline, views), use_distributed_sampler=False
-    )
+    size = pipeline.input
+    clips_seen = [clip_set.clips[place] for place in own]
+    seen = ClipViews(clips_seen, views, size.frames, size.stride, size.crop)
     try:
         with console.progress("eval", len(own), "clips") as bar:
-            for batch in feed:
+            for on_host in seen.batches(reader, pipeline.evaluation.batch_size):
+                batch = fabric.to_device(on_host)
                 failed.extend(batch["failed"])
                 clips = len(batch.get("index", ()))
                 if clips:
@@ -139,20 +143,6 @@ def in_order(rows: pl.DataFrame, clip_set: ClipSet, tasks: Sequence[Task]) -> pl
     return joined.select(*_COLUMNS)
 
 
-def _loader(
-    clip_set: ClipSet, own: Sequence[int], pipeline: Pipeline, views: Views
-) -> DataLoader[Any]:
-    size = pipeline.input
-    clips = [clip_set.clips[place] for place in own]
-    return DataLoader(
-        ClipViews(clips, views, size.frames, size.stride, size.crop),
-        batch_size=pipeline.evaluation.batch_size,
-        collate_fn=collate,
-        num_workers=pipeline.workers,
-        pin_memory=torch.cuda.is_available(),
-    )
-
-
 def _scores(
     model: nn.Module,
     batch: Mapping[str, Any],
@@ -182,8 +172,8 @@ def name_failed(failed: Sequence[Failure], clips: int, where: str = "eval") -> N
     Raises:
         SumlError: that is every one of the clips.
     """
-    for clip_id, reason in failed:
-        console.warn(f"{clip_id} is left out: {reason}")
+    for failure in failed:
+        console.warn(f"{failure.clip_id} is left out: {failure.reason}")
     if len(failed) == clips:
         raise SumlError(
             where,

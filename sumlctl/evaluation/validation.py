@@ -14,12 +14,13 @@ from sumlctl.errors import SumlError
 from sumlctl.evaluation.predict import predict
 from sumlctl.evaluation.views import Views
 from sumlctl.learning import clips
+from sumlctl.learning.reader import Reader
 from sumlctl.learning.tasks import fpv_tasks
 from sumlctl.learning.training.trainer import Validate
 from sumlctl.workspace import Workspace
 
 
-def validator(workspace: Workspace, pipeline: Pipeline) -> Validate | None:
+def validator(workspace: Workspace, pipeline: Pipeline, reader: Reader) -> Validate | None:
     """What measures the first-person branch on the evaluation split, in one view per clip.
 
     Returns:
@@ -37,7 +38,7 @@ def validator(workspace: Workspace, pipeline: Pipeline) -> Validate | None:
     tasks = fpv_tasks(clip_set.vocabularies)
 
     def validate(model: nn.Module, fabric: Fabric) -> Mapping[str, float]:
-        predictions = predict(model, fabric, clip_set, tasks, pipeline, Views(1, 1))
+        predictions = predict(model, fabric, clip_set, tasks, pipeline, Views(1, 1), reader)
         return {task.name: _score(predictions, task.name, task.exclusive) for task in tasks}
 
     return validate

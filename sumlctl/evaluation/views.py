@@ -11,13 +11,14 @@ from itertools import islice
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from sumlctl.errors import SumlError
 from sumlctl.learning import transforms
-from sumlctl.learning.batches import Batch, Failure
+from sumlctl.learning.batches import Batch
 from sumlctl.learning.clips import Clip
-from sumlctl.learning.reading import decode
+from sumlctl.learning.in_turn import One, batched, in_turn
+from sumlctl.learning.reader import Reader
+from sumlctl.learning.reading import Failure, Window
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def _positions(count: int) -> np.ndarray:
     return np.linspace(0, 1, count) if count > 1 else np.array([0.5])
 
 
-class ClipViews(Dataset[Batch | Failure]):
+class ClipViews:
     """The frames of each clip that any of its windows needs, each decoded once.
 
     Args:
@@ -115,20 +116,23 @@ class ClipViews(Dataset[Batch | Failure]):
         self.clips, self.views = clips, views
         self.frames, self.stride, self.short_side = frames, stride, short_side
 
-    def __len__(self) -> int:
-        return len(self.clips)
+    def batches(self, reader: Reader, size: int) -> Iterator[Batch]:
+        """Batches of so many clips, read ahead; see `collate`."""
+        wanted = (self._views(index) for index in range(len(self.clips)))
+        read = (views.result for views in in_turn(reader, wanted, 2 * size))
+        return reader.ahead(collate(items) for items in batched(read, size))
 
-    def __getitem__(self, index: int) -> Batch | Failure:
-        """index, frames and places as `Views.crops` takes them; or why there are none."""
+    def _views(self, index: int) -> One[Batch]:
+        """index, frames and places as `Views.crops` takes them."""
         clip = self.clips[index]
         times_s = self.views.times(clip, self.frames, self.stride)
         needed, places = np.unique(times_s, return_inverse=True)
-        try:
-            pixels, _ = decode(clip, needed, self.short_side)
-        except SumlError as error:
-            return Failure(clip.clip_id, str(error))
-        places = places.reshape(times_s.shape)
-        return {"index": index, "frames": torch.from_numpy(pixels), "places": torch.tensor(places)}
+        where = torch.tensor(places.reshape(times_s.shape))
+
+        def make(pixels: np.ndarray) -> Batch:
+            return {"index": index, "frames": torch.from_numpy(pixels.copy()), "places": where}
+
+        return One(Window(clip, needed, self.short_side), make)
 
 
 def collate(items: Sequence[Batch | Failure]) -> Batch:

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
 
-from sumlctl.errors import SumlError
 from sumlctl.learning.clips import Clip
+from sumlctl.learning.in_turn import in_turn
 from sumlctl.learning.labels import Targets
 from sumlctl.learning.randomness import generator
-from sumlctl.learning.reading import ClipReader
+from sumlctl.learning.reader import Reader
+from sumlctl.learning.reading import Failure, Window
 
 Batch = dict[str, Any]
 _TRIES = 100  # samples in a row before one gives up to find another that decodes
-
-
-class Failure(NamedTuple):
-    """A clip that could not be decoded, and why."""
-
-    clip_id: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -43,18 +35,15 @@ class Side:
     targets: Mapping[str, Targets]
 
 
-class Samples(Dataset[Batch]):
+class Samples:
     """Training samples: one window of each side's clip, drawn by (seed, epoch, index).
-
-    A sample is asked for as (epoch, index). One that cannot be decoded is replaced by the next
-    that can; the clip at fault is named in `failed`. After many in a row there is nothing else.
 
     Args:
         sides: viewpoint -> side, all with the same number of samples.
         vectors: name -> vectors of the samples [n, d].
-        reader: decodes.
         frames: frames per window.
         stride: video frames from one frame of the window to the next.
+        short_side: largest short side of the frames, in pixels.
         seed: of the run.
     """
 
@@ -62,79 +51,126 @@ class Samples(Dataset[Batch]):
         self,
         sides: Mapping[str, Side],
         vectors: Mapping[str, np.ndarray],
-        reader: ClipReader,
         frames: int,
         stride: int,
+        short_side: int,
         seed: int,
     ) -> None:
-        self.sides, self.vectors, self.reader = sides, vectors, reader
-        self.frames, self.stride, self.seed = frames, stride, seed
+        self.sides, self.vectors = sides, vectors
+        self.frames, self.stride, self.short_side, self.seed = frames, stride, short_side, seed
 
     def __len__(self) -> int:
         return min(len(side.rows) for side in self.sides.values())
 
-    def __getitem__(self, key: tuple[int, int]) -> Batch:
-        epoch, first = key
-        failed: list[Failure] = []
-        for offset in range(min(len(self), _TRIES)):
-            sample = self._sample(epoch, (first + offset) % len(self))
-            if not isinstance(sample, Failure):
-                return {**sample, "failed": failed}
-            failed.append(sample)
-        return {"failed": failed}
-
-    def _sample(self, epoch: int, index: int) -> Batch | Failure:
-        sample: Batch = {"vectors": {name: v[index] for name, v in self.vectors.items()}}
+    def windows(self, epoch: int, index: int) -> dict[str, Window]:
+        """The sample's window of each viewpoint."""
         positions = generator(self.seed, epoch, index).random(len(self.sides))
+        windows = {}
         for (viewpoint, side), position in zip(self.sides.items(), positions, strict=True):
-            row = side.rows[index]
-            clip = side.clips[row]
+            clip = side.clips[side.rows[index]]
             times_s = clip.window(self.frames, self.stride, position)
-            try:
-                window = self.reader.window(clip, times_s)
-            except SumlError as error:
-                return Failure(clip.clip_id, str(error))
-            targets = {task: labels.at(row, times_s) for task, labels in side.targets.items()}
-            sample[viewpoint] = {"clips": window, "targets": targets}
-        return sample
+            windows[viewpoint] = Window(clip, times_s, self.short_side, keep=True)
+        return windows
+
+    def labels(self, index: int, windows: Mapping[str, Window]) -> Batch:
+        """The sample's vectors, and for each viewpoint the targets of its window."""
+        labels: Batch = {"vectors": {name: v[index] for name, v in self.vectors.items()}}
+        for viewpoint, side in self.sides.items():
+            row, times_s = side.rows[index], windows[viewpoint].times_s
+            targets = {task: each.at(row, times_s) for task, each in side.targets.items()}
+            labels[viewpoint] = {"targets": targets}
+        return labels
 
 
-def collate(samples: Sequence[Batch]) -> Batch:
-    """Stacks samples: arrays become tensors [B, ...], clips are padded to one size.
+class Clips:
+    """Clips of several sizes in one tensor: uint8 [B, T, H, W, 3], pinned where a GPU takes it.
 
-    `sizes` [B, 2] beside `clips` holds each clip's height and width; padding repeats the edge.
-    `failed` becomes one list; it is all there is where a sample has nothing else.
+    `sizes` [B, 2] holds each clip's height and width; padding right and below repeats the edge.
+
+    Args:
+        count: number of clips.
     """
-    if any(sample.keys() == {"failed"} for sample in samples):
-        return {"failed": [failure for sample in samples for failure in sample["failed"]]}
-    batch: Batch = {}
-    for key in samples[0]:
-        values = [sample[key] for sample in samples]
-        if key == "failed":
-            batch[key] = [failure for failures in values for failure in failures]
-        elif key == "clips":
-            batch["clips"], batch["sizes"] = padded(values)
-        elif isinstance(values[0], dict):
-            batch[key] = collate(values)
-        else:
-            batch[key] = torch.from_numpy(np.stack(values))
-    return batch
+
+    def __init__(self, count: int) -> None:
+        self.sizes = np.zeros((count, 2), dtype=np.int64)
+        self._pixels = torch.empty(count, 0, 0, 0, 3, dtype=torch.uint8)
+
+    def put(self, place: int, pixels: np.ndarray) -> None:
+        """Copies one clip, uint8 [T, H, W, 3], to its place; whatever was there is replaced."""
+        frames, height, width, _ = pixels.shape
+        count, _, tallest, widest, _ = self._pixels.shape
+        if height > tallest or width > widest:
+            before, shape = self._pixels, (count, frames, max(height, tallest), max(width, widest))
+            self._pixels = _empty((*shape, 3))
+            self._pixels[:, : before.shape[1], :tallest, :widest] = before
+        self._pixels.numpy()[place, :, :height, :width] = pixels
+        self.sizes[place] = height, width
+
+    def padded(self) -> torch.Tensor:
+        """All clips."""
+        height, width = self.sizes.max(axis=0)
+        whole = self._pixels[:, :, :height, :width]
+        for clip, (h, w) in zip(whole, self.sizes.tolist(), strict=True):
+            clip[:, h:, :w] = clip[:, h - 1 : h, :w]
+            clip[:, :, w:] = clip[:, :, w - 1 : w]
+        return whole
+
+
+def _empty(shape: tuple[int, ...]) -> torch.Tensor:
+    if torch.cuda.is_available():
+        return torch.empty(shape, dtype=torch.uint8, pin_memory=True)
+    # NumPy asks for large pages: filling these costs a fifth of filling PyTorch's.
+    return torch.from_numpy(np.empty(shape, dtype=np.uint8))
 
 
 def padded(clips: Sequence[np.ndarray]) -> tuple[torch.Tensor, np.ndarray]:
-    """Clips of several sizes in one tensor [B, T, H, W, 3], and their heights and widths [B, 2].
+    """Clips of several sizes in one tensor, and their heights and widths, as `Clips` has them."""
+    together = Clips(len(clips))
+    for place, clip in enumerate(clips):
+        together.put(place, clip)
+    return together.padded(), together.sizes
 
-    The sizes stay on the host, where boxes are drawn.
+
+def collate(samples: Sequence[Batch]) -> Batch:
+    """Stacks dictionaries of arrays: arrays become tensors [B, ...]."""
+    return {
+        key: collate([sample[key] for sample in samples])
+        if isinstance(value, dict)
+        else torch.from_numpy(np.stack([sample[key] for sample in samples]))
+        for key, value in samples[0].items()
+    }
+
+
+class _Sample:
+    """A sample on its way to its place in a batch.
+
+    One that cannot be decoded is replaced by the next that can; after many in a row there is
+    nothing else.
     """
-    sizes = np.array([clip.shape[1:3] for clip in clips])
-    height, width = sizes.max(axis=0)
-    same = [
-        clip
-        if (h, w) == (height, width)
-        else np.pad(clip, ((0, 0), (0, height - h), (0, width - w), (0, 0)), mode="edge")
-        for clip, (h, w) in zip(clips, sizes, strict=True)
-    ]
-    return torch.from_numpy(np.stack(same)), sizes
+
+    def __init__(
+        self, samples: Samples, clips: Mapping[str, Clips], place: int, key: tuple[int, int]
+    ) -> None:
+        self._samples, self.clips, self._place = samples, clips, place
+        self._epoch, self._first = key
+        self.failures: Sequence[Failure] = ()
+        self.labels: Batch = {}
+
+    def windows(self, attempt: int) -> dict[str, Window]:
+        if attempt == min(len(self._samples), _TRIES):
+            return {}
+        return self._samples.windows(self._epoch, self._index(attempt))
+
+    def take(self, name: str, pixels: np.ndarray) -> None:
+        self.clips[name].put(self._place, pixels)
+
+    def done(self, attempt: int, failures: Sequence[Failure]) -> None:
+        self.failures = failures
+        if windows := self.windows(attempt):
+            self.labels = self._samples.labels(self._index(attempt), windows)
+
+    def _index(self, attempt: int) -> int:
+        return (self._first + attempt) % len(self._samples)
 
 
 class EpochBatches:
@@ -179,19 +215,44 @@ class EpochBatches:
             yield [(self.epoch, int(i)) for i in order[begin : begin + self.batch_size]]
 
 
-def loader(samples: Samples, batches: EpochBatches, workers: int) -> DataLoader[Batch]:
-    """Reads batches ahead in worker processes, into pinned memory where a GPU will take them."""
-    return DataLoader(
-        samples,
-        batch_sampler=batches,
-        collate_fn=collate,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_leave_interrupts_to_the_parent,
-    )
+class Loader:
+    """Batches in the order of `batches`, read ahead.
+
+    A batch is `vectors` name -> [B, d]; viewpoint -> `clips`, `sizes` (see `Clips`) and `targets`;
+    and `failed`, what had to be replaced. Without anything that decodes, `failed` is all there is.
+
+    Args:
+        samples: what batches are made of.
+        batches: their order.
+        reader: decodes.
+    """
+
+    def __init__(self, samples: Samples, batches: EpochBatches, reader: Reader) -> None:
+        self.samples, self.batches, self.reader = samples, batches, reader
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.reader.ahead(self._batches())
+
+    def _batches(self) -> Iterator[Batch]:
+        batch: list[_Sample] = []
+        for sample in in_turn(self.reader, self._in_order(), 2 * self.batches.batch_size):
+            batch.append(sample)
+            if len(batch) == self.batches.batch_size:
+                yield _together(batch)
+                batch = []
+
+    def _in_order(self) -> Iterator[_Sample]:
+        for keys in self.batches:
+            clips = {viewpoint: Clips(len(keys)) for viewpoint in self.samples.sides}
+            for place, key in enumerate(keys):
+                yield _Sample(self.samples, clips, place, key)
 
 
-def _leave_interrupts_to_the_parent(worker: int) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+def _together(samples: Sequence[_Sample]) -> Batch:
+    failed = [failure for sample in samples for failure in sample.failures]
+    if not all(sample.labels for sample in samples):
+        return {"failed": failed}
+    batch = collate([sample.labels for sample in samples])
+    for viewpoint, clips in samples[0].clips.items():
+        batch[viewpoint] |= {"clips": clips.padded(), "sizes": clips.sizes}
+    return batch | {"failed": failed}

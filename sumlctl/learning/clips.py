@@ -14,9 +14,10 @@ import polars as pl
 
 from sumlctl import console, tables
 from sumlctl.errors import SumlError
-from sumlctl.video.read import Frames, read_frames
+from sumlctl.video import quarantine
+from sumlctl.video.quarantine import Quarantined
 from sumlctl.video.store import manifest
-from sumlctl.video.store.stored import Segment, read_stored
+from sumlctl.video.store.stored import Segment
 from sumlctl.workspace import Workspace
 
 _DECODABLE = ("ok", "truncated")
@@ -42,20 +43,6 @@ class Clip:
     stop_s: float
     fps: float
     stored: tuple[Segment, ...] = ()
-
-    def read(self, times_s: Sequence[float], *, short_side: int | None = None) -> Frames:
-        """The frames on screen at given times, from the store or else from the video.
-
-        Args:
-            times_s: ascending times inside the clip, seconds since the video's first frame.
-            short_side: largest short side in pixels; larger frames are scaled down.
-
-        Raises:
-            SumlError: the frames cannot be read.
-        """
-        if self.stored:
-            return read_stored(self.stored, times_s, short_side=short_side)
-        return read_frames(self.path, times_s, short_side=short_side, fps=self.fps)
 
     def window(self, frames: int, stride: int, position: float) -> np.ndarray:
         """Times of one window, spread over `frames * stride` video frames as PySlowFast does.
@@ -106,8 +93,22 @@ class ClipSet:
         return len(self.clips)
 
 
-def load(workspace: Workspace, datasets: Sequence[str], viewpoint: str, split: str) -> ClipSet:
+def load(
+    workspace: Workspace,
+    datasets: Sequence[str],
+    viewpoint: str,
+    split: str,
+    quarantined: Quarantined | None = None,
+) -> ClipSet:
     """Reads the clips of one viewpoint and split; those without frames are left out and counted.
+
+    Args:
+        workspace: where the tables are.
+        datasets: whose clips.
+        viewpoint: `fpv` or `tpv`.
+        split: of the annotations.
+        quarantined: the videos in quarantine that count as unreadable, as they were when a run
+            began; None for all that are in quarantine now.
 
     Raises:
         SumlError: a table or the videos folder is missing or does not fit, or no clip of the split
@@ -119,7 +120,7 @@ def load(workspace: Workspace, datasets: Sequence[str], viewpoint: str, split: s
         table = tables.read(path, "clips")
         vocabularies[dataset] = tables.metadata(table, "vocabulary") or {}
         rows = frame(table).filter(pl.col("viewpoint") == viewpoint)
-        videos[dataset] = _Videos(workspace, dataset)
+        videos[dataset] = _Videos(workspace, dataset, quarantined)
         parts.append(_with_videos(_of_split(rows, split, viewpoint, path), videos[dataset]))
     annotated = pl.concat(parts)
     decodable = pl.col("status").is_in(_DECODABLE)
@@ -158,8 +159,7 @@ def _of_split(rows: pl.DataFrame, split: str, viewpoint: str, path: Path) -> pl.
 
 def _with_videos(rows: pl.DataFrame, videos: _Videos) -> pl.DataFrame:
     """Adds the video's path and rate; no clip reaches beyond the end of its video."""
-    columns = ("video_id", "fps", "duration_s", "path")
-    of_video = videos.rows.select(*columns, usable=pl.col("status") == "ok")
+    of_video = videos.rows.select("video_id", "fps", "duration_s", "path", "usable")
     without = pl.col("status").is_in(_DECODABLE) & ~pl.col("usable").fill_null(False)
     return (
         rows.join(of_video, on="video_id", how="left", maintain_order="left")
@@ -175,11 +175,16 @@ def _with_videos(rows: pl.DataFrame, videos: _Videos) -> pl.DataFrame:
 class _Videos:
     """The videos of a dataset, and what its store holds of them."""
 
-    def __init__(self, workspace: Workspace, dataset: str) -> None:
+    def __init__(self, workspace: Workspace, dataset: str, quarantined: Quarantined | None) -> None:
         table = tables.read(workspace.table(dataset, "videos"), "videos")
-        self.dataset, self.rows = dataset, frame(table)
+        released = pl.lit(False)
+        if quarantined is not None:
+            since = quarantine.marked(table).difference(quarantined.get(dataset, ()))
+            released = pl.col("video_id").is_in(since)
+        self.dataset = dataset
+        self.rows = frame(table).with_columns(usable=(pl.col("status") == "ok") | released)
         self.root = workspace.videos_root(dataset, tables.metadata(table, "videos_root"))
-        stamps = self.rows.filter(pl.col("status") == "ok")
+        stamps = self.rows.filter("usable")
         columns = stamps.select("video_id", "size_bytes", "mtime_ns").iter_rows()
         indexed = {name: (size, changed) for name, size, changed in columns}
         self.store = manifest.Contents(workspace.store(dataset), indexed)

@@ -16,6 +16,8 @@ from sumlctl.learning import clips
 from sumlctl.learning.clips import ClipSet
 from sumlctl.narrated import Narrated
 from sumlctl.sections import Data
+from sumlctl.video import quarantine
+from sumlctl.video.quarantine import Quarantined
 from sumlctl.workspace import Workspace
 
 
@@ -103,15 +105,27 @@ def _newest(workspace: Workspace, data: Data) -> tuple[str, list[str]]:
     return fpv, tpv
 
 
-def load(workspace: Workspace, data: Data, uses_tpv: bool = True) -> PairSet:
+def load(
+    workspace: Workspace,
+    data: Data,
+    uses_tpv: bool = True,
+    quarantined: Quarantined | None = None,
+) -> PairSet:
     """Reads the pairs whose clips can be decoded; without `uses_tpv`, all first-person clips.
+
+    Args:
+        workspace: where the tables are.
+        data: which tables.
+        uses_tpv: whether third-person clips are looked at.
+        quarantined: as for `clips.load`.
 
     Raises:
         SumlError: a table is missing, tables do not fit each other, or no pair is left.
     """
-    fpv = clips.load(workspace, [data.fpv], "fpv", data.train_split)
+    fpv = clips.load(workspace, [data.fpv], "fpv", data.train_split, quarantined)
     if uses_tpv:
-        return _paired(workspace, data, fpv)
+        tpv = clips.load(workspace, data.tpv, "tpv", data.train_split, quarantined)
+        return _paired(workspace, data, fpv, tpv)
     console.note(f"training on {len(fpv):,} FPV clips")
     n, nothing = len(fpv), np.empty((len(fpv), 0), np.float32)
     inputs = _digests(workspace, [data.fpv])
@@ -119,11 +133,10 @@ def load(workspace: Workspace, data: Data, uses_tpv: bool = True) -> PairSet:
     return PairSet(fpv, None, np.arange(n), np.zeros(n, int), nothing, nothing, zeros, inputs)
 
 
-def _paired(workspace: Workspace, data: Data, fpv: ClipSet) -> PairSet:
+def _paired(workspace: Workspace, data: Data, fpv: ClipSet, tpv: ClipSet) -> PairSet:
     path = workspace.pairs(data.fpv, data.tpv)
     table = tables.read(path, "pairs")
     pairs = clips.frame(table).filter(pl.col("rank") == 0)
-    tpv = clips.load(workspace, data.tpv, "tpv", data.train_split)
     for viewpoint, clip_set in (("fpv", fpv), ("tpv", tpv)):
         _check_clips(path, pairs, viewpoint, clip_set)
         places = _places(pairs[f"{viewpoint}_clip_id"], clip_set)
@@ -147,15 +160,17 @@ def _paired(workspace: Workspace, data: Data, fpv: ClipSet) -> PairSet:
 def _digests(
     workspace: Workspace, datasets: Sequence[str], encoder: str = "", pairs: Path | None = None
 ) -> dict[str, str]:
-    paths = [pairs] if pairs else []
+    digests = {pairs: tables.digest(pairs)} if pairs else {}
     for dataset in datasets:
-        paths += [workspace.table(dataset, kind) for kind in ("clips", "videos")]
-        paths += [workspace.narrations(dataset, encoder)] if encoder else []
+        path = workspace.table(dataset, "clips")
+        digests[path] = tables.digest(path)
+        path = workspace.table(dataset, "videos")
+        digests[path] = quarantine.indexed_digest(path)
+        if encoder:
+            path = workspace.narrations(dataset, encoder)
+            digests[path] = tables.digest(path)
     # Not resolved: a workspace whose folders are links has the same names.
-    return {
-        path.relative_to(workspace.root).as_posix(): tables.digest(path)
-        for path in dict.fromkeys(paths)
-    }
+    return {path.relative_to(workspace.root).as_posix(): sha256 for path, sha256 in digests.items()}
 
 
 def _check_clips(path: Path, pairs: pl.DataFrame, viewpoint: str, clip_set: ClipSet) -> None:

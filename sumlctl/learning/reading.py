@@ -1,24 +1,92 @@
-"""Decoded windows of clips, and a cache of short clips."""
+"""Windows of clips, and their decoding.
+
+Decoding processes import this module: it imports nothing heavy.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
+import av  # noqa: F401, a new process is not up before it can decode
 import numpy as np
 
-from sumlctl.learning.clips import Clip
+from sumlctl import console
+from sumlctl.errors import SumlError
+from sumlctl.video.read import Frames, read_frames
+from sumlctl.video.store.stored import Segment, read_stored
 
-# Timestamps of containers are rounded, to milliseconds at worst.
-_TICK_S = 0.001
+if TYPE_CHECKING:
+    from sumlctl.learning.clips import Clip
+
+
+class Failure(NamedTuple):
+    """A clip that could not be decoded.
+
+    Args:
+        clip_id: the clip.
+        reason: why.
+        file: its file, where that is in quarantine for it.
+    """
+
+    clip_id: str
+    reason: str
+    file: str = ""
+
+
+class Window(NamedTuple):
+    """Frames of a clip.
+
+    Args:
+        clip: the clip.
+        times_s: ascending times inside it, seconds [T].
+        short_side: largest short side in pixels; larger frames are scaled down.
+        keep: whether the whole clip may be decoded and kept.
+    """
+
+    clip: Clip
+    times_s: np.ndarray
+    short_side: int
+    keep: bool = False
+
+    @property
+    def file(self) -> str:
+        return str(self.clip.path.absolute())
+
+
+class Request(NamedTuple):
+    """What a decoding process is asked for.
+
+    Args:
+        path: the video.
+        times_s: ascending, seconds [T].
+        short_side: as for a window.
+        fps: the video's frames per second.
+        stored: files of the store that hold all of it; none where the video itself is read.
+        decoder: which one is to read; None for the usual one.
+    """
+
+    path: Path
+    times_s: np.ndarray
+    short_side: int
+    fps: float
+    stored: tuple[Segment, ...] = ()
+    decoder: str | None = None
+
+    @classmethod
+    def of(cls, clip: Clip, times_s: np.ndarray, short_side: int) -> Request:
+        """Frames of a clip at given times."""
+        return cls(clip.path, times_s, short_side, clip.fps, clip.stored)
 
 
 def decode(clip: Clip, times_s: np.ndarray, short_side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Frames of a clip, scaled down until the short side is at most `short_side` pixels.
+    """Frames of a clip, decoded in this process.
 
     Args:
         clip: the clip.
         times_s: ascending times inside it, seconds.
-        short_side: pixels.
+        short_side: largest short side in pixels; larger frames are scaled down.
 
     Returns:
         uint8 [T, H, W, 3], and the frames' own times [T].
@@ -26,41 +94,33 @@ def decode(clip: Clip, times_s: np.ndarray, short_side: int) -> tuple[np.ndarray
     Raises:
         SumlError: the video cannot be decoded there.
     """
-    frames = clip.read(times_s.tolist(), short_side=short_side)
+    return answer(Request.of(clip, times_s, short_side))
+
+
+def answer(request: Request) -> tuple[np.ndarray, np.ndarray]:
+    """What a decoding process gives back: as `decode`."""
+    frames = _stored(request) or read_frames(
+        request.path,
+        request.times_s.tolist(),
+        short_side=request.short_side,
+        fps=request.fps,
+        decoder=request.decoder,
+    )
     return np.ascontiguousarray(frames.pixels), frames.times_s
 
 
-@dataclass
-class ClipReader:
-    """Decodes windows of clips and keeps whole short clips while there is room.
+def _stored(request: Request) -> Frames | None:
+    """Frames from the store; None where they are not there, or not sound."""
+    if not request.stored:
+        return None
+    try:
+        times_s = request.times_s.tolist()
+        return read_stored(request.stored, times_s, short_side=request.short_side)
+    except SumlError as error:
+        _warn_once(f"{error} The video itself is read.")
+        return None
 
-    Args:
-        short_side: largest short side in pixels.
-        room: bytes for decoded clips, in each process that reads.
-    """
 
-    short_side: int
-    room: int
-    _kept: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
-
-    def window(self, clip: Clip, times_s: np.ndarray) -> np.ndarray:
-        """Frames of a clip on screen at given times: uint8 [T, H, W, 3].
-
-        Raises:
-            SumlError: the video cannot be decoded there.
-        """
-        if clip.clip_id not in self._kept and not self._keep(clip):
-            return decode(clip, times_s, self.short_side)[0]
-        pixels, stamps = self._kept[clip.clip_id]
-        places = np.searchsorted(stamps, times_s + _TICK_S, side="right") - 1
-        return pixels[places.clip(min=0)]
-
-    def _keep(self, clip: Clip) -> bool:
-        times_s = clip.every_frame()
-        # Width is not known before decoding; 16:9 is as wide as videos usually are.
-        if len(times_s) * 3 * self.short_side**2 * 16 // 9 > self.room:
-            return False
-        pixels, stamps = decode(clip, times_s, self.short_side)
-        self._kept[clip.clip_id] = pixels, stamps
-        self.room -= pixels.nbytes
-        return True
+@cache
+def _warn_once(text: str) -> None:
+    console.warn(text)

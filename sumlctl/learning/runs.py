@@ -5,16 +5,36 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from sumlctl import config, console, settings, tables
 from sumlctl.config import Pipeline
 from sumlctl.errors import SumlError
 from sumlctl.learning.training.runlog import RunLog
+from sumlctl.video.quarantine import Quarantined
 from sumlctl.workspace import Workspace
 
 
+class Begun(NamedTuple):
+    """What a run was begun with.
+
+    Args:
+        pipeline: the settings.
+        inputs: path -> sha256 of its tables.
+        quarantined: the videos that it is trained without, because they were in quarantine.
+    """
+
+    pipeline: Pipeline
+    inputs: dict[str, str]
+    quarantined: Quarantined
+
+
 def claim(
-    workspace: Workspace, pipeline: Pipeline, run: str | None, inputs: dict[str, str]
+    workspace: Workspace,
+    pipeline: Pipeline,
+    run: str | None,
+    inputs: dict[str, str],
+    quarantined: Quarantined | None = None,
 ) -> Path:
     """A new run's folder with its pipeline written.
 
@@ -23,6 +43,7 @@ def claim(
         pipeline: the resolved settings.
         run: its name; None for `<fpv>.<method>`, numbered where that is taken.
         inputs: path -> sha256 of the tables that it is trained on.
+        quarantined: the videos that it is trained without because they are in quarantine.
 
     Raises:
         SumlError: the name is none, or taken.
@@ -33,7 +54,7 @@ def claim(
     folder = _new_folder(workspace, run, f"{pipeline.data.fpv}.{pipeline.loss.name}")
     with tables.whole_file(folder / "pipeline.toml") as beside:
         beside.write_text(settings.dump(pipeline), encoding="utf-8")
-    RunLog(folder, True).write("begun", inputs=inputs)
+    RunLog(folder, True).write("begun", inputs=inputs, quarantined=quarantined or {})
     console.note(f"run: {workspace.relative(folder)}")
     return folder
 
@@ -80,8 +101,8 @@ def go_on(workspace: Workspace, pipeline: Pipeline, run: str, inputs: dict[str, 
         SumlError: settings or tables changed since.
     """
     path = stored(workspace, run)
-    before, tables_then = begun(path.parent)
-    if changed := settings.changes(settings.flat(before), settings.flat(pipeline)):
+    before = begun(path.parent)
+    if changed := settings.changes(settings.flat(before.pipeline), settings.flat(pipeline)):
         raise SumlError(
             f"--resume {run}",
             "settings changed since the run began",
@@ -89,7 +110,7 @@ def go_on(workspace: Workspace, pipeline: Pipeline, run: str, inputs: dict[str, 
             expected=f"those of {workspace.relative(path)}",
             fix="Leave them as they were, or start a new run.",
         )
-    if altered := [name for name in inputs if tables_then.get(name) != inputs[name]]:
+    if altered := [name for name in inputs if before.inputs.get(name) != inputs[name]]:
         raise SumlError(
             f"--resume {run}",
             "tables changed since the run began",
@@ -101,8 +122,8 @@ def go_on(workspace: Workspace, pipeline: Pipeline, run: str, inputs: dict[str, 
     return path.parent
 
 
-def begun(folder: Path) -> tuple[Pipeline, dict[str, str]]:
-    """The settings that a run was begun with, and path -> sha256 of its tables.
+def begun(folder: Path) -> Begun:
+    """What a run was begun with.
 
     Raises:
         SumlError: the folder is no run's.
@@ -110,7 +131,7 @@ def begun(folder: Path) -> tuple[Pipeline, dict[str, str]]:
     path, log = folder / "pipeline.toml", folder / "log.jsonl"
     try:
         first = json.loads(log.read_text(encoding="utf-8").partition("\n")[0])
-        inputs = dict(first["inputs"])
+        inputs, quarantined = dict(first["inputs"]), dict(first.get("quarantined", {}))
         path.stat()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SumlError(
@@ -120,4 +141,4 @@ def begun(folder: Path) -> tuple[Pipeline, dict[str, str]]:
             expected="a folder that `sumlctl train` made",
             fix="Move it elsewhere or choose another name.",
         ) from error
-    return config.load(path), inputs
+    return Begun(config.load(path), inputs, quarantined)

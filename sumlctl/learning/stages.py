@@ -15,7 +15,6 @@ from sumlctl.learning.batches import Batch, Samples, Side
 from sumlctl.learning.clips import ClipSet
 from sumlctl.learning.losses.terms import Method, Outputs, Term
 from sumlctl.learning.pairs import PairSet
-from sumlctl.learning.reading import ClipReader
 from sumlctl.learning.tasks import Task, total_loss
 from sumlctl.learning.training.gather import gathered
 from sumlctl.learning.training.trainer import Terms
@@ -61,10 +60,8 @@ def _side(clip_set: ClipSet, rows: np.ndarray, tasks: Sequence[Task]) -> Side:
 def _samples(
     pipeline: Pipeline, sides: Mapping[str, Side], vectors: Mapping[str, np.ndarray]
 ) -> Samples:
-    reader = ClipReader(pipeline.input.short_side[1], pipeline.cache_mb * 2**20)
-    return Samples(
-        sides, vectors, reader, pipeline.input.frames, pipeline.input.stride, pipeline.seed
-    )
+    size = pipeline.input
+    return Samples(sides, vectors, size.frames, size.stride, size.short_side[1], pipeline.seed)
 
 
 def stage_one_terms(augment: Augmentation, tasks: Sequence[Task]) -> Terms:

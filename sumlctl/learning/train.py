@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,17 +11,19 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from sumlctl import components, console, settings, tables
+from sumlctl import components, console, settings
 from sumlctl.config import Pipeline
 from sumlctl.errors import SumlError
-from sumlctl.learning import checkpoints, pairs, runs, stages, two_view
-from sumlctl.learning.batches import EpochBatches, loader
+from sumlctl.learning import checkpoints, pairs, runs, stage_one, stages, two_view
+from sumlctl.learning.batches import EpochBatches, Loader
 from sumlctl.learning.losses.terms import Method
 from sumlctl.learning.pairs import PairSet
 from sumlctl.learning.randomness import seed_everything
+from sumlctl.learning.reader import Reader, open_reader
 from sumlctl.learning.stages import StageData, Tasks
 from sumlctl.learning.tasks import fpv_tasks, tpv_tasks
 from sumlctl.learning.training.launch import as_started, launch, resolved
+from sumlctl.learning.training.quarantine import Quarantine
 from sumlctl.learning.training.runlog import RunLog, packages
 from sumlctl.learning.training.savepoints import Savepoints, stage_of
 from sumlctl.learning.training.trainer import StageTrainer, Terms, Validate
@@ -31,22 +31,12 @@ from sumlctl.learning.transforms import Augmentation
 from sumlctl.learning.two_view import TwoView
 from sumlctl.learning.weights.load import load_encoder
 from sumlctl.sections import Stage
+from sumlctl.video import quarantine
+from sumlctl.video.quarantine import Quarantined
 from sumlctl.workspace import Workspace
 
-_STAGE_ONE_SETTINGS = (
-    "seed",
-    "precision",
-    "devices",
-    "nodes",
-    "compile",
-    "input",
-    "backbone",
-    "head",
-    "stage_one",
-    "optimiser",
-)
 # Makes what measures a model between epochs; None where there is nothing to measure it on.
-Validator = Callable[[Workspace, Pipeline], Validate | None]
+Validator = Callable[[Workspace, Pipeline, Reader], Validate | None]
 
 
 @dataclass(frozen=True)
@@ -59,6 +49,7 @@ class Prepared:
         pairs: clips and vectors.
         tasks: viewpoint -> its heads' tasks.
         dimension: of the projections; None for a method that aligns nothing.
+        quarantined: the videos that are left out because they are in quarantine.
     """
 
     pipeline: Pipeline
@@ -66,10 +57,18 @@ class Prepared:
     pairs: PairSet
     tasks: Tasks
     dimension: int | None
+    quarantined: Quarantined
 
 
-def prepare(workspace: Workspace, pipeline: Pipeline) -> Prepared:
+def prepare(
+    workspace: Workspace, pipeline: Pipeline, quarantined: Quarantined | None = None
+) -> Prepared:
     """Reads the tables and sees whether everything fits.
+
+    Args:
+        workspace: where the tables are.
+        pipeline: the settings.
+        quarantined: the videos in quarantine that are left out; None for all of them.
 
     Raises:
         SumlError: a table is missing or does not fit.
@@ -82,13 +81,16 @@ def prepare(workspace: Workspace, pipeline: Pipeline) -> Prepared:
     pipeline = replace(pipeline, precision=resolved(pipeline.precision))
     packages(pipeline.log)
     two_view.check_input(pipeline)
-    pair_set = pairs.load(workspace, pipeline.data, method.uses_tpv)
+    if quarantined is None:
+        used = [chosen.fpv, *chosen.tpv] if method.uses_tpv else [chosen.fpv]
+        quarantined = quarantine.now(workspace, used)
+    pair_set = pairs.load(workspace, pipeline.data, method.uses_tpv, quarantined)
     tasks = {"fpv": fpv_tasks(pair_set.fpv.vocabularies)}
     dimension = None
     if pair_set.tpv is not None:
         tasks["tpv"] = tpv_tasks(pair_set.tpv.vocabularies)
         dimension = stages.projection_size(pipeline, method, pair_set.d_f.shape[1])
-    return Prepared(pipeline, method, pair_set, tasks, dimension)
+    return Prepared(pipeline, method, pair_set, tasks, dimension, quarantined)
 
 
 def train(
@@ -116,21 +118,26 @@ def train(
     """
     started = as_started(pipeline)
     fabric = launch(started.devices, pipeline.precision, started.nodes)
-    prepared = prepare(workspace, pipeline)
+    began_without = None
+    if resume is not None:
+        began_without = runs.begun(workspace.find_run(resume, "--resume")).quarantined
+    prepared = prepare(workspace, pipeline, began_without)
+    agreed = fabric.broadcast(prepared.quarantined)
+    if agreed != prepared.quarantined:  # another run marked a video just now
+        prepared = prepare(workspace, pipeline, agreed)
     pipeline = prepared.pipeline
     folder = workspace.root
     if fabric.is_global_zero and resume is not None:
         folder = runs.go_on(workspace, pipeline, resume, prepared.pairs.inputs)
     elif fabric.is_global_zero:
-        folder = runs.claim(workspace, pipeline, run, prepared.pairs.inputs)
+        inputs, quarantined = prepared.pairs.inputs, prepared.quarantined
+        folder = runs.claim(workspace, pipeline, run, inputs, quarantined)
         console.note(settings.dump(pipeline))
     folder = Path(fabric.broadcast(str(folder)))
-    validate = validator(workspace, pipeline) if validator else None
     log = RunLog(folder, fabric.is_global_zero, pipeline.log, asdict(pipeline))
-    try:
-        _Run(workspace, prepared, fabric, folder, log, validate).train()
-    finally:
-        log.close()
+    with closing(log), open_reader(workspace, pipeline) as reader:
+        validate = validator(workspace, pipeline, reader) if validator else None
+        _Run(workspace, prepared, fabric, folder, log, reader, validate).train()
     return folder
 
 
@@ -144,10 +151,11 @@ class _Run:
         fabric: Fabric,
         folder: Path,
         log: RunLog,
+        reader: Reader,
         validate: Validate | None,
     ) -> None:
         self.workspace, self.prepared, self.fabric = workspace, prepared, fabric
-        self.folder, self.log, self.validate = folder, log, validate
+        self.folder, self.log, self.reader, self.validate = folder, log, reader, validate
         self.pipeline, self.tasks = prepared.pipeline, prepared.tasks
         self.augment = Augmentation(self.pipeline.input, self.pipeline.seed, fabric.global_rank)
 
@@ -169,13 +177,15 @@ class _Run:
 
     def _stage_one(self) -> None:
         """TPV encoder and heads on L_t alone, unless that is done already."""
-        path, key = self._checkpoint("stage_one"), self._stage_one_key()
-        if self.fabric.is_global_zero and _key(path) != key:
+        path, prepared = self._checkpoint("stage_one"), self.prepared
+        inputs, quarantined = prepared.pairs.inputs, prepared.quarantined
+        key = stage_one.key(self.workspace, self.pipeline, self.tasks["tpv"], inputs, quarantined)
+        if self.fabric.is_global_zero and stage_one.key_of(path) != key:
             path.unlink(missing_ok=True)
-            _reuse(self.workspace, key, path)
+            stage_one.reuse(self.workspace, key, path)
         if self.fabric.broadcast(path.is_file()):
             return
-        tpv = self.prepared.pairs.tpv
+        tpv = prepared.pairs.tpv
         assert tpv is not None
         data = stages.stage_one_data(self.pipeline, tpv, self.tasks)
         model = self._model(data.tasks, None)
@@ -250,46 +260,10 @@ class _Run:
             self.fabric,
             model,
             batches,
-            loader(samples, batches, self.pipeline.workers),
+            Loader(samples, batches, self.reader),
             terms,
             Savepoints(self.fabric, checkpoint_folder, name, record, kept),
             self.log,
+            Quarantine(self.fabric, self.log, name, self.reader),
             self.validate if name == "stage_two" else None,
         ).fit()
-
-    def _stage_one_key(self) -> str:
-        """A digest of everything that the weights of stage one depend on."""
-        p, tables_of_tpv = self.pipeline, self.prepared.pairs.inputs
-        init = tables.digest(self.workspace.weights(p.encoders.init)) if p.encoders.init else ""
-        used = {
-            "settings": {part: asdict(p)[part] for part in _STAGE_ONE_SETTINGS},
-            "tasks": [task.describe() for task in self.tasks["tpv"]],
-            "split": p.data.train_split,
-            "init": init,
-            "tables": {
-                name: digest
-                for name, digest in tables_of_tpv.items()
-                if name.split("/")[-2] in p.data.tpv and "narrations" not in name
-            },
-        }
-        return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()
-
-
-def _key(path: Path) -> str | None:
-    """The digest that a stage one was trained under; None for a file that is not there or sound."""
-    try:
-        return checkpoints.read(path).get("key") if path.is_file() else None
-    except SumlError as error:
-        console.warn(str(error))
-        return None
-
-
-def _reuse(workspace: Workspace, key: str, path: Path) -> None:
-    """Copies stage one of an earlier run that had the same inputs, if there is one."""
-    for folder in reversed(workspace.runs()):
-        found = folder / "checkpoints" / "stage_one.pt"
-        if _key(found) == key:
-            with tables.whole_file(path) as beside:
-                shutil.copyfile(found, beside)
-            console.note(f"stage_one: the same as in {workspace.relative(folder)}, reused")
-            return

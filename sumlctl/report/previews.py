@@ -20,10 +20,9 @@ import polars as pl
 
 from sumlctl import console
 from sumlctl.errors import SumlError
-from sumlctl.learning import clips
+from sumlctl.learning import clips, reading
 from sumlctl.learning.clips import Clip
 from sumlctl.report.gather.pairs import Pairs, evenly
-from sumlctl.video.read import read_frames
 from sumlctl.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ def _film(clip: Clip) -> Film | SumlError:
     first, last = max(every[0], middle - half), min(every[-1], middle + half)
     times_s = np.linspace(first, last, min(FRAMES, len(every)))
     try:
-        pixels = read_frames(clip.path, times_s.tolist(), fps=clip.fps).pixels
+        pixels, _ = reading.decode(clip, times_s, HEIGHT)
     except SumlError as error:
         return error
     frames = [_scaled(frame) for frame in pixels]

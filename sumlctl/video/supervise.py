@@ -1,32 +1,36 @@
-"""Runs a function over items in worker processes that may crash or hang without harm."""
+"""Worker processes that may crash, hang or swell without harm to the process that asks them."""
 
 from __future__ import annotations
 
-import multiprocessing
+import atexit
 import multiprocessing.connection
+import os
+import pickle
 import signal
+import socket
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import islice
+from itertools import cycle, islice
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
+
+from sumlctl.errors import SumlError
+from sumlctl.video.shared_block import SharedBlock
+from sumlctl.video.worker import Failure
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# A spawned worker first imports the function's module; that time is not the item's.
-_START_S = 60.0
+# A new worker first imports the function's module; that time is not the item's.
+_START_S = 300.0
+# A process that waits for a dead file server cannot even be killed; nobody waits for it longer.
+_DEATH_S = 5.0
+_MAIN = "from sumlctl.video.worker import main; main()"
 _WORKING = object()
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why an item has no result, on one line."""
-
-    reason: str
 
 
 def run(
@@ -35,63 +39,145 @@ def run(
     *,
     jobs: int,
     deadline_s: float,
+    memory_mb: int | None = None,
 ) -> Iterator[tuple[Item, Result | Failure]]:
     """Yields each item once with its result, or with a Failure, in order of completion.
 
-    A worker that dies or overruns the deadline is killed and replaced. Closing the generator,
-    or an interrupt, ends all workers.
+    Closing the generator, or an interrupt, ends all workers.
 
     Args:
         function: a picklable function of one item, importable by name.
         items: picklable; taken as workers become free.
-        jobs: number of worker processes, at least 1.
-        deadline_s: seconds that one item may take.
+        jobs, deadline_s, memory_mb: as for `Pool`.
 
     Raises:
+        SumlError: workers do not start.
         ValueError: `jobs` is less than 1.
     """
-    if jobs < 1:
-        raise ValueError(f"jobs is {jobs}; at least 1 is needed")
     queue = iter(items)
-    workers: list[_Worker] = []
-    try:
+    with Pool(function, jobs, deadline_s=deadline_s, memory_mb=memory_mb) as pool:
         for item in islice(queue, jobs):
-            workers.append(_Worker(function, deadline_s))
-            workers[-1].give(item)
-        while workers:
-            first_due = min(worker.due for worker in workers)
-            multiprocessing.connection.wait(
-                [worker.connection for worker in workers], max(0.0, first_due - time.monotonic())
-            )
-            for worker in workers.copy():
-                answer = worker.answer()
-                if answer is _WORKING:
-                    continue
-                item = worker.item
-                try:
-                    worker.give(next(queue))
-                except StopIteration:
-                    worker.stop()
-                    workers.remove(worker)
+            pool.submit(item, item)
+        while pool.pending:
+            for item, answer in pool.wait():
+                for following in islice(queue, 1):
+                    pool.submit(following, following)
                 yield item, answer
-    finally:
-        for worker in workers:
+
+
+class Pool:
+    """Workers that answer one request each at a time, and are replaced when they are lost.
+
+    They start when they are needed. A pool is used by one thread at a time, as a context.
+
+    Args:
+        function: a picklable function of one item, importable by name; workers import its module,
+            and not the program that is running.
+        workers: number of processes, at least 1.
+        deadline_s: seconds that one item may take.
+        memory_mb: by how much a worker's own memory may grow after its start, in MiB; enforced by
+            the kernel, on Linux only. None for no limit.
+        borrow: whether arrays in an answer stay in memory that is shared with the worker: they
+            hold until `wait` is called again. Otherwise they are copied.
+
+    Raises:
+        ValueError: `workers` is less than 1.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Any], Any],
+        workers: int,
+        *,
+        deadline_s: float,
+        memory_mb: int | None = None,
+        borrow: bool = False,
+    ) -> None:
+        if workers < 1:
+            raise ValueError(f"{workers} workers; at least 1 is needed")
+        self._workers = [_Worker(function, deadline_s, memory_mb, borrow) for _ in range(workers)]
+        self._queue: deque[tuple[Hashable, Any]] = deque()
+
+    @property
+    def pending(self) -> int:
+        """Requests without an answer so far."""
+        return len(self._queue) + sum(worker.busy for worker in self._workers)
+
+    @property
+    def room(self) -> int:
+        """How many requests keep every worker at work, one in hand and one to follow."""
+        return 2 * len(self._workers) - self.pending
+
+    def submit(self, key: Hashable, item: Any, *, first: bool = False) -> None:
+        """Takes a request; `first` puts it before those that wait."""
+        put = self._queue.appendleft if first else self._queue.append
+        put((key, item))
+        self._hand_out()
+
+    def wait(self, timeout_s: float | None = None) -> list[tuple[Any, Any]]:
+        """Waits for answers, none if the time runs out: keys with results or Failures.
+
+        Raises:
+            SumlError: workers do not start.
+        """
+        busy = [worker for worker in self._workers if worker.busy]
+        if not busy:
+            return []
+        left = max(0.0, min(worker.due for worker in busy) - time.monotonic())
+        timeout_s = left if timeout_s is None else min(timeout_s, left)
+        multiprocessing.connection.wait([worker.connection for worker in busy], timeout_s)
+        answers = [(worker.key, worker.answer()) for worker in busy]
+        self._hand_out()
+        return [(key, answer) for key, answer in answers if answer is not _WORKING]
+
+    def drop(self) -> None:
+        """Forgets all requests; workers that are at one are replaced."""
+        self._queue.clear()
+        for worker in self._workers:
+            if worker.busy:
+                worker.stop()
+
+    def close(self) -> None:
+        """Ends all workers."""
+        self._queue.clear()
+        for worker in self._workers:
             worker.stop()
+
+    def _hand_out(self) -> None:
+        for worker in self._workers:
+            if self._queue and not worker.busy:
+                worker.give(*self._queue.popleft())
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class _Worker:
-    """One slot of the pool: a process when it has an item, and another when that one is lost."""
+    """One place of the pool: a process once it has an item, and another when that one is lost."""
 
     connection: Connection
     due: float
-    item: Any
+    key: Hashable
 
-    def __init__(self, function: Callable[[Any], Any], deadline_s: float) -> None:
-        self._function, self._deadline_s = function, deadline_s
-        self._process: BaseProcess | None = None
+    def __init__(
+        self,
+        function: Callable[[Any], Any],
+        deadline_s: float,
+        memory_mb: int | None,
+        borrow: bool,
+    ) -> None:
+        self._function, self._deadline_s, self._memory_mb = function, deadline_s, memory_mb
+        self._borrow = borrow
+        self._process: subprocess.Popen[bytes] | None = None
+        self.busy = False
 
-    def give(self, item: Any) -> None:
-        self.item = item
+    def give(self, key: Hashable, item: Any) -> None:
+        if self._process is not None and self._process.poll() is not None:
+            self.stop()  # it died after its last answer
+        self.key, self.busy = key, True
         self.due = time.monotonic() + self._deadline_s
         if self._process is None:
             self._start()
@@ -105,65 +191,74 @@ class _Worker:
             if time.monotonic() < self.due:
                 return _WORKING
             self.stop()
-            return Failure(f"no answer within {self._deadline_s:g} s")
+            return self._lost(f"no answer within {self._deadline_s:g} s")
         try:
-            finished, result = self.connection.recv()
+            message = self.connection.recv()
         except (EOFError, ConnectionError):
-            return Failure(self._death())
-        if finished:
-            return result
-        self.due = time.monotonic() + self._deadline_s
-        return _WORKING
+            return self._lost(self._death())
+        if message is None:
+            self._up, self.due = True, time.monotonic() + self._deadline_s
+            return _WORKING
+        self.busy = False
+        pickled, sizes = message
+        parts = next(self._blocks).read(sizes)
+        result = pickle.loads(pickled, buffers=parts if self._borrow else map(bytearray, parts))
+        if isinstance(result, Failure) and result.lost:
+            self.stop()
+        return result
 
     def stop(self) -> None:
+        self.busy = False
         if self._process is not None:
+            atexit.unregister(self._process.kill)
             self._process.kill()
-            self._process.join()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_DEATH_S)
             self._process = None
             self.connection.close()
 
-    def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_serve, args=(self._function, theirs), daemon=True, name="sumlctl worker"
+    def _lost(self, reason: str) -> Failure:
+        if self._up:
+            return Failure(reason, lost=True)
+        raise SumlError(
+            "worker processes",
+            "do not start",
+            got=reason,
+            expected="processes that import what this one did",
+            fix="Their own error is above.",
         )
-        # The worker inherits the blocked signal: on Ctrl-C only the parent decides.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+    def _start(self) -> None:
+        self._up = False
+        ours, theirs = socket.socketpair()
+        self.connection = Connection(ours.detach())
+        blocks = SharedBlock(), SharedBlock()  # one is written while the other is read
+        self._blocks = cycle(blocks)
+        shared = [theirs.fileno(), *(block.fd for block in blocks)]
+        paths = [path or "." for path in sys.path] + [os.environ.get("PYTHONPATH", "")]
+        # The worker inherits blocked signals: on Ctrl-C or SIGTERM only the parent decides.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         try:
-            self._process.start()
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _MAIN, *map(str, shared)],
+                stdin=subprocess.DEVNULL,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
+                pass_fds=shared,
+            )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()
+        atexit.register(self._process.kill)
+        with suppress(ConnectionError):
+            self.connection.send((self._function, self._memory_mb))
 
     def _death(self) -> str:
         process = self._process
         assert process is not None
-        process.join(timeout=1.0)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(1.0)
         self.stop()
-        code = process.exitcode or 0
+        code = process.returncode or 0
         if code < 0:
             return f"worker died, signal {-code} ({signal.strsignal(-code)})"
         return f"worker died, exit code {code}"
-
-
-def _serve(function: Callable[[Any], Any], connection: Connection) -> None:
-    """The worker's side: says that it is up, then answers item after item."""
-    with suppress(EOFError, ConnectionError):
-        connection.send((False, None))
-        while True:
-            item = connection.recv()
-            try:
-                answer: Any = function(item)
-            except Exception as error:
-                answer = _failure(error)
-            try:
-                connection.send((True, answer))
-            except ConnectionError:
-                raise
-            except Exception as error:  # a result that cannot be pickled
-                connection.send((True, _failure(error)))
-
-
-def _failure(error: Exception) -> Failure:
-    return Failure(" ".join(f"{type(error).__name__}: {error}".split()))

@@ -60,7 +60,7 @@ def _changed(workspace: Workspace, folder: Path, wanted: Mapping[str, Any], step
     """Whether a run is another than is wanted now; told if so."""
     from sumlctl.learning import runs
 
-    begun_as, tables_then = runs.begun(folder)
+    begun_as, tables_then, _ = runs.begun(folder)
     changed = receipts.differences(settings.flat(begun_as), wanted)
     tables = (path for path in step.inputs if path.suffix == ".parquet")
     altered = [

@@ -15,8 +15,8 @@ from sumlctl.evaluation.cam import partners
 from sumlctl.evaluation.cam.panels import Panel, Source
 from sumlctl.evaluation.trained import Trained
 from sumlctl.learning import clips
-from sumlctl.learning.batches import Failure
 from sumlctl.learning.clips import ClipSet
+from sumlctl.learning.reading import Failure
 from sumlctl.learning.tasks import Task, Vocabularies
 from sumlctl.learning.training.launch import launch
 from sumlctl.workspace import Workspace

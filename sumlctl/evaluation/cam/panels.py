@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from sumlctl.evaluation.cam.class_maps import PREDICTED, ClassMaps, class_maps, resampled
 from sumlctl.evaluation.cam.whole_frames import WholeFrames, Window, encoder_inputs
 from sumlctl.evaluation.trained import Trained
-from sumlctl.learning.batches import Failure
 from sumlctl.learning.clips import Clip
+from sumlctl.learning.reader import Reader
+from sumlctl.learning.reading import Failure
 from sumlctl.learning.tasks import Task
 
 _PICTURES = ("window", "maps")
@@ -100,18 +100,17 @@ class Source:
         """For each clip its panels, one per task, or why there are none; None without a clip."""
         branch, pipeline = self.trained.branch(self.viewpoint), self.trained.pipeline
         branch.to(device)
-        loader: DataLoader[Any] = DataLoader(
-            WholeFrames(self.clips, pipeline.input, self._square),
-            batch_size=pipeline.evaluation.batch_size,
-            collate_fn=list,
-            num_workers=min(pipeline.workers, len(self.clips)),
-        )
+        frames = WholeFrames(self.clips, pipeline.input, self._square)
         first = 0
-        for items in loader:
-            windows = {first + i: w for i, w in enumerate(items) if isinstance(w, Window)}
-            seen = self._seen(windows, device)
-            yield from (seen.get(first + i, item) for i, item in enumerate(items))
-            first += len(items)
+        with Reader.of(pipeline) as reader:
+            for items in frames.batches(reader, pipeline.evaluation.batch_size):
+                windows = {first + i: w for i, w in enumerate(items) if isinstance(w, Window)}
+                seen = self._seen(windows, device)
+                yield from (
+                    seen[first + i] if isinstance(item, Window) else item
+                    for i, item in enumerate(items)
+                )
+                first += len(items)
 
     @property
     def _square(self) -> bool:

@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from sumlctl.errors import SumlError
-from sumlctl.learning.batches import Failure
+from sumlctl.learning import reading
 from sumlctl.learning.clips import Clip
-from sumlctl.learning.reading import decode
+from sumlctl.learning.in_turn import One, batched, in_turn
+from sumlctl.learning.reader import Reader
+from sumlctl.learning.reading import Failure
 from sumlctl.learning.transforms import normalised, scaled, view_boxes
 from sumlctl.sections import Input
 
@@ -27,7 +27,7 @@ class Window(NamedTuple):
     times_s: np.ndarray
 
 
-class WholeFrames(Dataset[Window | Failure | None]):
+class WholeFrames:
     """The central window of each clip.
 
     Args:
@@ -39,23 +39,24 @@ class WholeFrames(Dataset[Window | Failure | None]):
     def __init__(self, clips: Sequence[Clip | None], settings: Input, square: bool) -> None:
         self.clips, self.settings, self.square = clips, settings, square
 
-    def __len__(self) -> int:
-        return len(self.clips)
+    def batches(self, reader: Reader, size: int) -> Iterator[list[Window | Failure | None]]:
+        """Windows, in a size fit for pictures, or why there is none; None without a clip."""
+        wanted = (self._wanted(clip) for clip in self.clips if clip is not None)
+        read = in_turn(reader, wanted, 2 * size)
+        each = (None if clip is None else next(read).result for clip in self.clips)
+        return reader.ahead(batched(each, size))
 
-    def __getitem__(self, index: int) -> Window | Failure | None:
-        """The window, in a size fit for pictures, or why there is none; None without a clip."""
-        clip, settings = self.clips[index], self.settings
-        if clip is None:
-            return None
+    def _wanted(self, clip: Clip) -> One[Window]:
+        settings = self.settings
         times_s = clip.window(settings.frames, settings.stride, 0.5)
-        try:
-            pixels, _ = decode(clip, times_s, max(settings.crop, _DRAWN))
-        except SumlError as error:
-            return Failure(clip.clip_id, str(error))
-        if self.square:
-            ((left, top, side),) = view_boxes(np.array([pixels.shape[1:3]]), 0.5)
-            pixels = pixels[:, top : top + side, left : left + side]
-        return Window(pixels, times_s)
+        window = reading.Window(clip, times_s, max(settings.crop, _DRAWN))
+        return One(window, lambda pixels: Window(self._cut(pixels).copy(), times_s))
+
+    def _cut(self, pixels: np.ndarray) -> np.ndarray:
+        if not self.square:
+            return pixels
+        ((left, top, side),) = view_boxes(np.array([pixels.shape[1:3]]), 0.5)
+        return pixels[:, top : top + side, left : left + side]
 
 
 def encoder_inputs(

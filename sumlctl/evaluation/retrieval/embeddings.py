@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import DataLoader
 
 from sumlctl import console
 from sumlctl.errors import SumlError
 from sumlctl.evaluation.predict import name_failed
 from sumlctl.evaluation.trained import Trained
-from sumlctl.evaluation.views import ClipViews, Views, collate
-from sumlctl.learning.batches import Batch, Failure
+from sumlctl.evaluation.views import ClipViews, Views
+from sumlctl.learning.batches import Batch
 from sumlctl.learning.clips import ClipSet
+from sumlctl.learning.reader import Reader
+from sumlctl.learning.reading import Failure
 from sumlctl.learning.training.launch import launch
 from sumlctl.learning.two_view import Branch
 
@@ -55,12 +56,7 @@ def embed(trained: Trained, viewpoint: str, clip_set: ClipSet, views: Views) -> 
     fabric = launch(1, pipeline.precision)
     branch.to(fabric.device)
     size, at_once = pipeline.input, pipeline.evaluation.batch_size
-    loader: DataLoader[Any] = DataLoader(
-        ClipViews(clip_set.clips, views, size.frames, size.stride, size.crop),
-        batch_size=at_once,
-        collate_fn=collate,
-        num_workers=min(pipeline.workers, len(clip_set)),
-    )
+    seen = ClipViews(clip_set.clips, views, size.frames, size.stride, size.crop)
     places: list[int] = []
     vectors: list[Tensor] = []
     failed: list[Failure] = []
@@ -68,9 +64,10 @@ def embed(trained: Trained, viewpoint: str, clip_set: ClipSet, views: Views) -> 
     with (
         torch.inference_mode(),
         fabric.autocast(),
+        Reader.of(pipeline) as reader,
         console.progress(label, len(clip_set), "clips") as bar,
     ):
-        for batch in loader:
+        for batch in seen.batches(reader, pipeline.evaluation.batch_size):
             failed.extend(batch["failed"])
             found = batch.get("index", torch.empty(0)).tolist()
             if found:

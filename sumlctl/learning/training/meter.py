@@ -13,9 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
+from sumlctl import console
 from sumlctl.errors import SumlError
-from sumlctl.learning.batches import Failure
 from sumlctl.learning.losses.terms import Term
+from sumlctl.learning.reading import Failure
+from sumlctl.learning.training.quarantine import Quarantine
 from sumlctl.learning.training.runlog import RunLog
 
 
@@ -44,7 +46,8 @@ class Meter:
     device: torch.device
     failed: int = 0
     waited_s: float = 0.0
-    _failures: list[Failure] = field(default_factory=list)
+    _failures: list[tuple[int, int, Failure]] = field(default_factory=list)
+    _different: set[str] = field(default_factory=set)
     _names: tuple[str, ...] = ()
     _values: list[Tensor] = field(default_factory=list)
     _rate: float = 0.0
@@ -57,25 +60,40 @@ class Meter:
         self._values.append(torch.stack([value.detach().float() for value in values]))
         self.waited_s += waited_s
 
-    def replaced(self, failures: Sequence[Failure]) -> None:
-        """Takes note of clips that could not be decoded."""
-        self._failures += failures
+    def replaced(self, failures: Sequence[Failure], epoch: int, batch: int) -> None:
+        """Takes note of clips of a batch that could not be decoded."""
+        self._failures += ((epoch, batch, failure) for failure in failures)
 
     @property
     def undecodable(self) -> Sequence[Failure]:
         """Clips noted since the last time they were told."""
-        return self._failures
+        return [failure for _, _, failure in self._failures]
 
-    def tell_replaced(self) -> None:
-        """Counts and names them, those of all processes; all have to ask at the same time."""
+    @property
+    def different(self) -> int:
+        """How many clips were replaced, each counted once."""
+        return len(self._different)
+
+    def tell_replaced(self, quarantine: Quarantine) -> None:
+        """Counts and names them, those of all processes; all have to ask at the same time.
+
+        Args:
+            quarantine: hears of the files that are in quarantine for it.
+        """
         found: list[Any] = [self._failures]
         if distributed.is_initialized():
             found = [None] * distributed.get_world_size()
             distributed.all_gather_object(found, self._failures)
         self._failures = []
-        for clip_id, reason in (failure for failures in found for failure in failures):
-            self.failed += 1
-            self.log.write("clip_replaced", stage=self.stage, clip_id=clip_id, reason=reason)
+        for process, failures in enumerate(found):
+            for epoch, batch, failure in failures:
+                self.failed += 1
+                self._different.add(failure.clip_id)
+                clip = {"clip_id": failure.clip_id, "reason": failure.reason}
+                self.log.write("clip_replaced", stage=self.stage, **clip)
+                if failure.file:
+                    console.warn(f"{failure.file} is in quarantine: {failure.reason}")
+                    quarantine.add(failure, epoch, batch, process)
 
     def begin(self) -> None:
         """Starts the clock: what was done since the last line is not training."""

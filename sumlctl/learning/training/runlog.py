@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,17 @@ class RunLog:
         if self.active:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"event": event, **values}) + "\n")
+
+    def read(self, event: str) -> list[dict[str, Any]]:
+        """The lines of one kind so far; one that a crash cut short is passed over."""
+        found = []
+        text = self.path.read_text(encoding="utf-8") if self.path.is_file() else ""
+        for line in text.splitlines():
+            with suppress(json.JSONDecodeError):
+                values = json.loads(line)
+                if values.pop("event") == event:
+                    found.append(values)
+        return found
 
     def scalars(self, stage: str, step: int, values: Mapping[str, float]) -> None:
         """Tells the other logs, where there are any.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from torch import distributed, nn
-from torch.utils.data import DataLoader
 
 from sumlctl import console
 from sumlctl.config import Pipeline
@@ -22,6 +21,7 @@ from sumlctl.learning.randomness import seed_everything
 from sumlctl.learning.training import optimisation
 from sumlctl.learning.training.interrupt import Interrupts
 from sumlctl.learning.training.meter import Meter, weighted_sum
+from sumlctl.learning.training.quarantine import Quarantine
 from sumlctl.learning.training.runlog import RunLog
 from sumlctl.learning.training.savepoints import Position, Savepoints
 from sumlctl.sections import Stage
@@ -49,6 +49,7 @@ class StageTrainer:
         terms: the loss.
         savepoints: what is kept while training.
         log: the run's log.
+        quarantine: the files that are not read any more.
         validate: measures the model between epochs; None for a stage without validation.
     """
 
@@ -57,10 +58,11 @@ class StageTrainer:
     fabric: Fabric
     model: nn.Module
     batches: EpochBatches
-    loader: DataLoader[Batch]
+    loader: Iterable[Batch]
     terms: Terms
     savepoints: Savepoints
     log: RunLog
+    quarantine: Quarantine
     validate: Validate | None = None
 
     def fit(self) -> None:
@@ -88,7 +90,7 @@ class StageTrainer:
         if position != Position():
             self.log.write("resumed", stage=stage, epoch=position.epoch, step=position.batch)
             console.note(f"{stage}: goes on at epoch {position.epoch}, step {position.batch}")
-        self._feed: Any = fabric.setup_dataloaders(self.loader, use_distributed_sampler=False)
+        self.quarantine.restore(position)
         clips = self.batches.batch_size * fabric.world_size
         self._meter = Meter(stage, self.log, clips, len(self.batches), fabric.device)
         self._rate = self._base_rate(clips)
@@ -101,7 +103,8 @@ class StageTrainer:
         self.savepoints.finished(self.model, self.settings.epochs)
         if self._meter.failed:
             console.warn(
-                f"{stage}: {self._meter.failed} undecodable clips replaced, see {self.log.path}"
+                f"{stage}: {self._meter.failed} undecodable clips replaced, "
+                f"{self._meter.different} different, see {self.log.path}"
             )
 
     def _base_rate(self, clips_per_batch: int) -> float:
@@ -121,22 +124,23 @@ class StageTrainer:
         self._module.train()
         self._meter.begin()
         asked = time.perf_counter()
-        for batch, content in enumerate(self._feed, start=position.batch):
+        for batch, content in enumerate(self.loader, start=position.batch):
             waited_s = time.perf_counter() - asked
-            self._meter.replaced(content.pop("failed"))
+            self._meter.replaced(content.pop("failed"), epoch, batch)
             if not content:
                 self._refuse_undecodable()
-            self._batch(content, epoch, batch, waited_s)
+            self._batch(self.fabric.to_device(content), epoch, batch, waited_s)
             self._bar.advance(self.batches.batch_size * self.fabric.world_size)
             done = batch + 1
             telling = done % self.pipeline.log.every == 0 or done == len(self.batches)
             if telling:
-                self._meter.tell_replaced()
+                self._meter.tell_replaced(self.quarantine)
                 self._refuse_if_most_failed(self._meter.failed - failed_before)
                 self._bar.tell(self._meter.tell(epoch, batch))
             if done % self.batches.group == 0:
                 self._between_steps(Position(epoch, done))
             asked = time.perf_counter()
+        self.quarantine.share()
 
     def _batch(self, content: Batch, epoch: int, batch: int, waited_s: float) -> None:
         """Forward, backward and, after the last of a group of batches, a step."""
@@ -169,6 +173,7 @@ class StageTrainer:
             self._meter.tell(position.epoch, position.batch - 1)  # what is not finite is not kept
             self.savepoints.latest(self.model, self._optimizer.optimizer, position)
         if number:
+            self._meter.tell_replaced(self.quarantine)
             place = f"{self.savepoints.stage}, epoch {position.epoch}, step {position.batch}"
             self.fabric.barrier()
             raise Interrupted(number, f"stopped at {place}; {self._how_to()}")
@@ -194,11 +199,11 @@ class StageTrainer:
                 distributed.broadcast(value, 0)
 
     def _refuse_undecodable(self) -> None:
-        ((clip_id, reason), *_) = self._meter.undecodable
+        first, *_ = self._meter.undecodable
         raise SumlError(
             self.savepoints.stage,
             "many clips in a row cannot be decoded",
-            got=f"{clip_id}: {reason}",
+            got=f"{first.clip_id}: {first.reason}",
             expected="readable videos",
             fix="Run `sumlctl index` again: it finds the videos at fault.",
         )
@@ -222,14 +227,6 @@ def _memory_faults(stage: str) -> Any:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         told = str(error).lower()
-        if "dataloader worker" in told:
-            raise SumlError(
-                stage,
-                "a decoding process died",
-                got=str(error).splitlines()[0][:160],
-                expected="workers that live as long as the training",
-                fix="Lower workers or cache_mb if memory ran out; --resume goes on.",
-            ) from error
         if "out of memory" not in told and "can't allocate memory" not in told:
             raise
         raise SumlError(

@@ -16,8 +16,9 @@ from sumlctl.evaluation.cam.examples import cam
 from sumlctl.evaluation.cam.whole_frames import WholeFrames, Window, encoder_inputs
 from sumlctl.learning import backbones
 from sumlctl.learning.backbones.backbone import Backbone
-from sumlctl.learning.batches import Failure
 from sumlctl.learning.clips import Clip
+from sumlctl.learning.reader import Reader
+from sumlctl.learning.reading import Failure
 from sumlctl.learning.tasks import Block, Task
 from sumlctl.learning.two_view import Branch
 from sumlctl.sections import Data, Input
@@ -164,12 +165,15 @@ def test_windows_are_whole_frames_or_their_central_square(tmp_path):
         Clip("d/1", tmp_path / "none.mp4", 0.0, 1.0, 8.0),
     ]
     settings = Input(frames=4, stride=1, short_side=[32, 36], crop=32)
-    whole, nothing, failed = (WholeFrames(listed, settings, square=False)[i] for i in range(3))
+    with Reader(0, 60, 512) as reader:
+        (whole, nothing, failed), (square, *_) = (
+            next(WholeFrames(listed, settings, cut).batches(reader, 3)) for cut in (False, True)
+        )
     assert whole.pixels.shape == (4, 48, 80, 3)
     np.testing.assert_allclose(np.diff(whole.times_s), 1 / 8)
     assert nothing is None
     assert isinstance(failed, Failure) and failed.clip_id == "d/1"
-    assert WholeFrames(listed, settings, square=True)[0].pixels.shape == (4, 48, 48, 3)
+    assert square.pixels.shape == (4, 48, 48, 3)
 
 
 @pytest.fixture(scope="module")

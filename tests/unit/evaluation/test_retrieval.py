@@ -157,7 +157,7 @@ def test_labels_of_one_dataset_compare_by_class_as_the_challenge_has_it():
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    return trained_world.build(tmp_path_factory.mktemp("retrieval") / "workspace", epochs=30)
+    return trained_world.build(tmp_path_factory.mktemp("retrieval") / "workspace", epochs=50)
 
 
 def ranked(answer: Answer, i: int) -> list[int]:

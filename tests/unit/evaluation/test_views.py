@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from sumlctl.errors import SumlError
-from sumlctl.evaluation import views as module
 from sumlctl.evaluation.views import ClipViews, Views, collate
-from sumlctl.learning.batches import Failure
+from sumlctl.learning import reading
 from sumlctl.learning.clips import Clip
-from tests.unit.learning import small_world
+from sumlctl.learning.reader import Reader
+from sumlctl.learning.reading import Failure
 
 
 def test_parse():
@@ -72,20 +72,28 @@ def test_views_come_clip_by_clip_whatever_their_sizes_and_the_batch():
 
 
 def test_each_clip_is_decoded_once(tmp_path, monkeypatch):
-    small_world.write_video(tmp_path / "v.mp4", (200, 30, 30))
-    clip = Clip("d/0", tmp_path / "v.mp4", 0.0, 1.0, 8.0)
+    clips = [Clip(f"d/{i}", tmp_path / f"{i}.mp4", i, i + 1.0, 8.0) for i in range(3)]
     asked = []
 
-    def decode(clip, times_s, short_side):
-        asked.append(times_s)
-        return np.arange(len(times_s), dtype=np.uint8).reshape(-1, 1, 1, 1), times_s
+    def answer(request):
+        asked.append(request.times_s)
+        if request.path == clips[1].path:
+            raise SumlError(request.path, "cannot be read", got="", expected="", fix="")
+        numbers = np.arange(len(request.times_s), dtype=np.uint8).reshape(-1, 1, 1, 1)
+        return np.broadcast_to(numbers, (len(numbers), 2, 2, 3)), request.times_s
 
-    monkeypatch.setattr(module, "decode", decode)
-    item = ClipViews([clip], Views(5, 3), frames=4, stride=1, short_side=32)[0]
-    times_s = Views(5, 3).times(clip, 4, 1)
-    (needed,) = asked
-    assert (np.diff(needed) > 0).all()
-    np.testing.assert_array_equal(needed[item["frames"][item["places"]][..., 0, 0, 0]], times_s)
+    monkeypatch.setattr(reading, "answer", answer)
+    seen = ClipViews(clips, Views(5, 3), frames=4, stride=1, short_side=32)
+    with Reader(0, 60, 512) as reader:
+        first, last = seen.batches(reader, 2)
+    assert [failure.clip_id for failure in first["failed"]] == ["d/1"]
+    assert (first["index"].tolist(), last["index"].tolist()) == ([0], [2])
+    assert len(asked) == 3
+    for place, batch in ((0, first), (2, last)):
+        assert (np.diff(asked[place]) > 0).all()
+        (frames,), (places,) = batch["frames"], batch["places"]
+        times_s = asked[place][frames[places][..., 0, 0, 0].numpy()]
+        np.testing.assert_array_equal(times_s, Views(5, 3).times(clips[place], 4, 1))
 
 
 def test_clips_that_cannot_be_decoded_are_named():

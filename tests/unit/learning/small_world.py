@@ -1,4 +1,7 @@
-"""Eight first- and eight third-person videos, each of one colour, with pairs that match them."""
+"""Eight first- and eight third-person videos, each of one colour, with pairs that match them.
+
+A larger world has more videos of the same colours.
+"""
 
 from __future__ import annotations
 
@@ -46,9 +49,10 @@ def write_video(path: Path, colour: tuple[int, int, int], width: int = 64) -> No
         container.mux(stream.encode())
 
 
-def write_videos_table(workspace: Workspace, dataset: str, root: Path, **columns: Any) -> None:
+def write_videos_table(
+    workspace: Workspace, dataset: str, root: Path, n: int = len(COLOURS), **columns: Any
+) -> None:
     """The videos table of `v0.mp4`, `v1.mp4`, ...; `columns` replace what a probe would say."""
-    n = len(COLOURS)
     values: dict[str, Any] = {
         "dataset": [dataset] * n,
         "video_id": [f"v{i}" for i in range(n)],
@@ -73,8 +77,8 @@ def write_pairs(
             "tpv_clip_id": f"exo/{(i + rank) % n}",
             "rank": rank,
             "similarity": 1.0 - rank,
-            "fpv_narration": NAMES[i],
-            "tpv_narration": NAMES[(i + rank) % n],
+            "fpv_narration": NAMES[i % len(NAMES)],
+            "tpv_narration": NAMES[(i + rank) % n % len(NAMES)],
             "tpv_dataset": "exo",
             "shared_verb": True,
             "shared_noun": True,
@@ -82,7 +86,7 @@ def write_pairs(
         for i in range(n)
         for rank in (0, 1)
     ]
-    made_by = {"name": "test", "weights_sha256": "0", "dimension": n} | encoder
+    made_by = {"name": "test", "weights_sha256": "0", "dimension": len(NAMES)} | encoder
     path = workspace.pairs("ego", ["exo"])
     table = pa.Table.from_pylist(rows, schema=tables.schema("pairs"))
     config = {"encoder": made_by, "split": "train", "match": match}
@@ -90,28 +94,29 @@ def write_pairs(
     return path
 
 
-def build(workspace: Workspace) -> None:
+def build(workspace: Workspace, n: int = len(COLOURS)) -> None:
     """All videos and tables of the small world, and `pipelines/small.toml`."""
-    n = len(COLOURS)
+    colours = [i % len(COLOURS) for i in range(n)]
     for dataset, viewpoint, width in (("ego", "fpv", 64), ("exo", "tpv", 80)):
         root = workspace.data(dataset, "videos")
-        for i, colour in enumerate(COLOURS):
-            write_video(root / f"v{i}.mp4", colour, width + 16 * (i % 2))
-        write_videos_table(workspace, dataset, root)
+        for i, colour in enumerate(colours):
+            write_video(root / f"v{i}.mp4", COLOURS[colour], width + 16 * (i % 2))
+        write_videos_table(workspace, dataset, root, n)
         write_clips(
             workspace,
             dataset,
-            NAMES,
+            [NAMES[colour] for colour in colours],
             vocabulary=VOCABULARY,
             viewpoint=[viewpoint] * n,
             video_id=[f"v{i}" for i in range(n)],
             start_s=[0.0] * n,
             stop_s=[SECONDS] * n,
-            verbs=[[i // 4] for i in range(n)],
-            nouns=[[i] for i in range(n)],
+            verbs=[[colour // 4] for colour in colours],
+            nouns=[[colour] for colour in colours],
             status=["ok"] * n,
         )
-        write_vectors(workspace, dataset, dict(zip(NAMES, np.eye(n).tolist(), strict=True)))
-    write_pairs(workspace)
+        vectors = np.eye(len(NAMES)).tolist()
+        write_vectors(workspace, dataset, dict(zip(NAMES, vectors, strict=True)))
+    write_pairs(workspace, n)
     workspace.pipelines.mkdir(parents=True)
     (workspace.pipelines / "small.toml").write_text(PIPELINE, encoding="utf-8")

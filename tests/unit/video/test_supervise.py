@@ -1,26 +1,34 @@
-"""The worker pool against functions that answer, raise, hang and die.
+"""The worker pool against functions that answer, raise, hang, die and swell.
 
 The function is `eval` and the items are what the worker is to do.
 """
 
 from __future__ import annotations
 
-import multiprocessing
+import importlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from sumlctl.errors import SumlError
 from sumlctl.video import supervise
-from sumlctl.video.supervise import Failure
+from sumlctl.video.supervise import Failure, Pool
+from tests.processes import workers
 
-HANG = "__import__('time').sleep(600)"
+DEAF = "__import__('signal').signal(15, __import__('signal').SIG_IGN)"
+HANG = f"{DEAF}, __import__('time').sleep(600)"
+SWELL = "[bytearray(10**7) for _ in range(10**6)]"
 EXIT = "__import__('os')._exit(7)"
 ABORT = "__import__('os').abort()"
-KILLED = "__import__('os').kill(__import__('os').getpid(), 9)"
+linux = pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
+SEGFAULT = "__import__('os').kill(__import__('os').getpid(), 11)"
+PID = "__import__('os').getpid()"
 
 
 def test_every_item_is_answered_once_whatever_happens_to_its_worker():
@@ -29,10 +37,10 @@ def test_every_item_is_answered_once_whatever_happens_to_its_worker():
         "1 / 0": Failure("ZeroDivisionError: division by zero"),
         "int('a\\n  b')": Failure(r"ValueError: invalid literal for int() with base 10: 'a\n b'"),
         "lambda: 0": None,
-        HANG: Failure("no answer within 1 s"),
-        EXIT: Failure("worker died, exit code 7"),
-        ABORT: Failure("worker died, signal 6 (Aborted)"),
-        KILLED: Failure("worker died, signal 9 (Killed)"),
+        HANG: Failure("no answer within 1 s", lost=True),
+        EXIT: Failure("worker died, exit code 7", lost=True),
+        ABORT: Failure("worker died, signal 6 (Aborted)", lost=True),
+        SEGFAULT: Failure("worker died, signal 11 (Segmentation fault)", lost=True),
     }
     items = sorted(answers)
     found = list(supervise.run(eval, items, jobs=2, deadline_s=1))
@@ -42,7 +50,7 @@ def test_every_item_is_answered_once_whatever_happens_to_its_worker():
     assert isinstance(unpicklable, Failure) and "pickle" in unpicklable.reason
     del answers["lambda: 0"]
     assert by_item == answers
-    assert not multiprocessing.active_children()
+    assert not workers()
 
 
 def test_the_deadline_is_for_one_item_not_for_all():
@@ -68,7 +76,7 @@ def test_no_items_start_no_worker():
 
 
 def test_no_jobs_is_an_error():
-    with pytest.raises(ValueError, match="jobs is 0"):
+    with pytest.raises(ValueError, match="0 workers"):
         next(supervise.run(eval, ["1"], jobs=0, deadline_s=1))
 
 
@@ -76,38 +84,174 @@ def test_closing_the_generator_ends_the_workers():
     found = supervise.run(eval, ["1", HANG, HANG], jobs=2, deadline_s=600)
     assert next(found) == ("1", 1)
     found.close()
-    assert not multiprocessing.active_children()
+    assert not workers()
+
+
+@linux
+def test_a_worker_that_swells_is_replaced():
+    with Pool(eval, 1, deadline_s=60, memory_mb=300) as pool:
+        before, swollen, within, after = (
+            _ask(pool, item) for item in (PID, SWELL, "len(bytearray(2 * 10**8))", PID)
+        )
+    assert swollen == Failure("needs more than 300 MiB of memory", lost=True)
+    assert within == 2 * 10**8
+    assert before != after
+
+
+@linux
+def test_memory_that_is_used_up_beneath_another_error_counts_too():
+    raises = f"(_ for _ in ()).throw(ValueError() if {SWELL} else None)"
+    with Pool(eval, 1, deadline_s=60, memory_mb=300) as pool:
+        assert _ask(pool, raises).lost
+
+
+def _ask(pool, item):
+    pool.submit(item, item)
+    while not (answers := pool.wait()):
+        pass
+    [(_, answer)] = answers
+    return answer
+
+
+def test_arrays_come_back_whole_and_keep():
+    sizes = [3, 10**6, 0, 5 * 10**6, 7]
+    items = [f"__import__('numpy').arange({n}, dtype='i4'), {n}" for n in sizes]
+    found = dict(supervise.run(eval, items, jobs=1, deadline_s=30))
+    for item, n in zip(items, sizes, strict=True):
+        array, told = found[item]
+        assert told == n
+        np.testing.assert_array_equal(array, np.arange(n, dtype="i4"))
+
+
+def test_borrowed_arrays_hold_until_the_next_answers():
+    with Pool(eval, 1, deadline_s=30, borrow=True) as pool:
+        for n in range(6):
+            pool.submit(n, f"__import__('numpy').full(100_000, {n})")
+        seen = 0
+        while pool.pending:
+            for n, array in pool.wait():
+                time.sleep(0.05)  # the next one is being written
+                assert (array == n).all()
+                seen += 1
+    assert seen == 6
+
+
+def test_requests_that_are_dropped_give_no_answer():
+    with Pool(eval, 2, deadline_s=600) as pool:
+        for item in (HANG, "1", HANG, "2"):
+            pool.submit(item, item)
+        assert pool.wait() is not None
+        pool.drop()
+        assert (pool.pending, pool.room) == (0, 4)
+        assert _ask(pool, "3") == 3
+
+
+def test_an_urgent_request_goes_first():
+    with Pool(eval, 1, deadline_s=30) as pool:
+        for item in ("1", "2", "3"):
+            pool.submit(item, item)
+        pool.submit("4", "4", first=True)
+        order = []
+        while pool.pending:
+            order += [key for key, _ in pool.wait()]
+    assert order == ["1", "4", "2", "3"]
+
+
+def test_a_worker_that_died_between_two_items_costs_neither():
+    with Pool(eval, 1, deadline_s=30) as pool:
+        os.kill(_ask(pool, PID), signal.SIGKILL)
+        while workers():
+            time.sleep(0.01)
+        assert _ask(pool, "1 + 1") == 2
 
 
 SCRIPT = f"""
-import multiprocessing, pathlib
+import pathlib
 from sumlctl.video import supervise
+from tests.processes import workers
 
-if __name__ == "__main__":
-    for _ in supervise.run(eval, ["1", {HANG!r}, {HANG!r}], jobs=2, deadline_s=600):
-        workers = multiprocessing.active_children()
-        pathlib.Path("beside").write_text(" ".join(str(worker.pid) for worker in workers))
-        pathlib.Path("beside").rename("workers")
+for _ in supervise.run(eval, ["1", {HANG!r}, {HANG!r}], jobs=2, deadline_s=600):
+    pathlib.Path("beside").write_text(" ".join(map(str, workers())))
+    pathlib.Path("beside").rename("workers")
 """
 
 
-def test_an_interrupt_ends_the_workers_and_only_the_parent_speaks(tmp_path):
-    script, workers = tmp_path / "script.py", tmp_path / "workers"
-    script.write_text(SCRIPT)
+@pytest.fixture
+def script(tmp_path):
+    """A process whose two workers hang, and their ids."""
+    path, told = tmp_path / "script.py", tmp_path / "workers"
+    path.write_text(SCRIPT)
     process = subprocess.Popen(
-        [sys.executable, script], cwd=tmp_path, stderr=subprocess.PIPE, start_new_session=True
+        [sys.executable, path],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
     )
     try:
         began = time.monotonic()
-        while not workers.exists() and time.monotonic() < began + 30:
+        while not told.exists() and time.monotonic() < began + 30:
             time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal's Ctrl-C: to the whole group
-        _, said = process.communicate(timeout=20)
+        pids = [int(pid) for pid in told.read_text().split()]
+        assert len(pids) == 2
+        yield process, pids
     finally:
         process.kill()
+
+
+def gone(pids, within_s=20):
+    began = time.monotonic()
+    while time.monotonic() < began + within_s:
+        if not any(Path(f"/proc/{pid}").exists() for pid in pids):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_an_interrupt_ends_the_workers_and_only_the_parent_speaks(script):
+    process, pids = script
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal's Ctrl-C: to the whole group
+    _, said = process.communicate(timeout=20)
     assert said.count(b"Traceback") == 1 and said.rstrip().endswith(b"KeyboardInterrupt")
-    pids = [int(pid) for pid in workers.read_text().split()]
-    assert len(pids) == 2
-    for pid in pids:
-        with pytest.raises(ProcessLookupError):
-            os.kill(pid, 0)
+    assert gone(pids)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_a_parent_that_is_killed(script, number):
+    process, pids = script
+    process.send_signal(number)
+    assert process.wait(timeout=20) == -number
+    assert gone(pids)
+
+
+def test_workers_leave_sigterm_to_their_parent():
+    with Pool(eval, 1, deadline_s=30) as pool:
+        pid = _ask(pool, PID)
+        os.kill(pid, signal.SIGTERM)
+        assert _ask(pool, PID) == pid
+
+
+def test_workers_that_do_not_start_are_no_fault_of_the_items(tmp_path, monkeypatch):
+    module = "import os\nassert 'ELSEWHERE' not in os.environ\ndef function(item): return item\n"
+    (tmp_path / "only_here.py").write_text(module)
+    monkeypatch.syspath_prepend(tmp_path)
+    function = importlib.import_module("only_here").function
+    assert list(supervise.run(function, [1], jobs=1, deadline_s=30)) == [(1, 1)]
+    monkeypatch.setenv("ELSEWHERE", "1")
+    with pytest.raises(SumlError, match="worker processes: do not start, got worker died, exit co"):
+        list(supervise.run(function, [1], jobs=1, deadline_s=30))
+    assert not workers()
+
+
+@pytest.mark.parametrize("program", ["list(found)", "next(found)"])
+def test_a_program_may_come_from_anywhere_and_end_in_mid_iteration(program):
+    """Workers do not import it, and it does not wait for them."""
+    script = f"""
+from sumlctl.video import supervise
+found = supervise.run(eval, ["1", "2"], jobs=2, deadline_s=600)
+print({program})
+"""
+    done = subprocess.run(
+        [sys.executable], input=script, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "('1', 1)" in done.stdout or "('2', 2)" in done.stdout

@@ -14,9 +14,12 @@ from torch.utils.data import DataLoader
 
 from sumlctl.config import Pipeline
 from sumlctl.errors import Interrupted, SumlError
-from sumlctl.learning.batches import EpochBatches, Failure, collate
+from sumlctl.learning.batches import EpochBatches
 from sumlctl.learning.losses.terms import Term
+from sumlctl.learning.reader import Reader
+from sumlctl.learning.reading import Failure
 from sumlctl.learning.training import interrupt
+from sumlctl.learning.training.quarantine import Quarantine
 from sumlctl.learning.training.runlog import RunLog
 from sumlctl.learning.training.savepoints import Savepoints
 from sumlctl.learning.training.trainer import StageTrainer
@@ -48,6 +51,7 @@ def trainer(folder, terms, epochs=2, failed=(), batches=2, validate=None, **sett
     feed = DataLoader(
         dict.fromkeys(items), batch_sampler=order, collate_fn=lambda _: batch_of(failed)
     )
+    log, reader = RunLog(folder, True), Reader(0, 60, 512)
     return StageTrainer(
         Stage(epochs=epochs, batch_size=2, learning_rate=0.5),
         pipeline,
@@ -57,7 +61,8 @@ def trainer(folder, terms, epochs=2, failed=(), batches=2, validate=None, **sett
         feed,
         terms,
         Savepoints(fabric, folder / "checkpoints", "stage_two", {"tasks": {}}, kept),
-        RunLog(folder, True),
+        log,
+        Quarantine(fabric, log, "stage_two", reader),
         validate,
     )
 
@@ -132,7 +137,8 @@ def test_replaced_clips_are_counted_and_named(tmp_path, capsys):
     trainer(tmp_path, descend, epochs=1, failed=failed, max_failed_share=0.5).fit()
     named = [line for line in lines(tmp_path) if line["event"] == "clip_replaced"]
     assert [line["clip_id"] for line in named] == ["d/3", "d/3"]
-    assert "stage_two: 2 undecodable clips replaced" in capsys.readouterr().err
+    said = "stage_two: 2 undecodable clips replaced, 1 different"
+    assert said in capsys.readouterr().err
 
 
 def test_too_many_replaced_clips_stop_the_run(tmp_path):
@@ -216,7 +222,7 @@ def test_a_score_that_is_no_number_is_never_the_best(tmp_path):
 
 def test_a_row_of_clips_that_cannot_be_decoded_stops_the_run(tmp_path):
     run = trainer(tmp_path, descend)
-    run.loader.collate_fn = lambda _: collate([{"failed": [Failure("d/3", "broken")]}])
+    run.loader.collate_fn = lambda _: {"failed": [Failure("d/3", "broken")]}
     with pytest.raises(SumlError, match=r"many clips in a row .* got d/3: broken"):
         run.fit()
 
