@@ -1,19 +1,19 @@
 """The loader of training batches against torch's DataLoader over the same decoder; memory.
 
-* `loader`: batches of 8 pairs of windows, 32 frames at stride 2 of two generated videos, 456x256 at
-  50 frames a second, one keyframe in 250 frames (one in 12 as in the store, where said). The
-  DataLoader stacks in its workers, as usual; ours lets no video stop it. The sides take turns.
+* `loader`: batches of 8 pairs of windows, 32 frames at stride 2 of a generated video, 456x256 at 50
+  frames a second, one keyframe in 250 frames, and of its store. The DataLoader stacks in its
+  workers, as usual; ours lets no video stop it. The sides take turns.
 * `loader_memory`: this process and its workers, while many windows of many files pass.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.common import report
-from benchmarks.views import write_video
+from benchmarks.video import films
 from sumlctl.learning.batches import EpochBatches, Loader, Samples, Side
 from sumlctl.learning.clips import Clip
 from sumlctl.learning.reader import Reader
@@ -30,22 +30,21 @@ from sumlctl.learning.reading import decode
 
 _PAIRS, _BATCH, _FRAMES, _STRIDE, _SHORT_SIDE = 64, 8, 32, 2, 256
 _TURNS = 3
-_WINDOWS, _FILES = 10_000, 500
+_WINDOWS, _SECONDS = 10_000, 20
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        rows = []
-        for keyframes in (250, 12):
-            path = Path(folder) / f"{keyframes}.mp4"
-            write_video(path, keyframes=keyframes)
-            rows += _throughput(path, keyframes)
+        path = films.generated(Path(folder) / "video.mp4", 456, 256, 50, _SECONDS)
+        video = films.stored(path, Path(folder) / "store")
+        rows = _throughput(replace(video, stored=()), "original") + _throughput(video, "store")
         report("loader", "batches of pairs of windows, clips per second", rows)
-        report("loader_memory", f"{_WINDOWS:,} windows of {_FILES} files", _memory(Path(folder)))
+        many = list(films.renamed(video, Path(folder) / "many"))
+        report("loader_memory", f"{_WINDOWS:,} windows of {len(many)} files", _memory(many))
 
 
-def _throughput(path: Path, keyframes: int) -> list[dict[str, Any]]:
-    samples = _samples([path] * _PAIRS, _FRAMES, 4.0)
+def _throughput(video: Clip, source: str) -> list[dict[str, Any]]:
+    samples = _samples([video] * _PAIRS, _FRAMES, 4.0)
     taken: dict[tuple[str, int], list[float]] = {}
     for _ in range(_TURNS):
         for workers in (1, 2):
@@ -64,7 +63,7 @@ def _throughput(path: Path, keyframes: int) -> list[dict[str, Any]]:
                 taken.setdefault(("ours", workers), []).append(_second_epoch(ours))
     return [
         {
-            "one keyframe in": keyframes,
+            "read from": source,
             "loader": side,
             "workers": workers,
             "clips_per_s": 2 * _PAIRS / statistics.median(seconds),
@@ -95,13 +94,10 @@ class _Decoded(Dataset[list[np.ndarray]]):
         return [decode(window.clip, window.times_s, window.short_side)[0] for window in windows]
 
 
-def _memory(folder: Path) -> list[dict[str, Any]]:
+def _memory(videos: Sequence[Clip]) -> list[dict[str, Any]]:
     """Memory of this process and of its workers after every tenth of the windows."""
-    paths = [folder / f"copy{i}.mp4" for i in range(_FILES)]
-    for path in paths:
-        shutil.copyfile(folder / "12.mp4", path)
-    samples = _samples(paths, 8, 0.3)
-    batches, rows, seen = EpochBatches(_FILES, _BATCH, 0), [], 0
+    samples = _samples(videos, 8, 0.3)
+    batches, rows, seen = EpochBatches(len(videos), _BATCH, 0), [], 0
     with Reader(2, 120, 2048) as reader:
         while seen < _WINDOWS:
             for batch in Loader(samples, batches, reader):
@@ -121,13 +117,13 @@ def _resident_mb(pid: int) -> float:
     return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def _samples(paths: list[Path], frames: int, length_s: float) -> Samples:
-    starts = np.random.default_rng(0).uniform(0, 18 - length_s, (2, len(paths)))
+def _samples(videos: Sequence[Clip], frames: int, length_s: float) -> Samples:
+    starts = np.random.default_rng(0).uniform(0, _SECONDS - length_s, (2, len(videos)))
     sides = {}
     for viewpoint, begins in zip(("fpv", "tpv"), starts, strict=True):
         clips = [
-            Clip(f"d/{i}", path, begin, begin + length_s, 50.0)
-            for i, (path, begin) in enumerate(zip(paths, begins.tolist(), strict=True))
+            replace(video, clip_id=f"d/{i}", start_s=begin, stop_s=begin + length_s)
+            for i, (video, begin) in enumerate(zip(videos, begins.tolist(), strict=True))
         ]
         sides[viewpoint] = Side(clips, np.arange(len(clips)), {})
     return Samples(sides, {}, frames, _STRIDE, _SHORT_SIDE, seed=0)

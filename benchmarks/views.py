@@ -31,7 +31,7 @@ _VIEWS = Views(10, 3)
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "video.mp4"
-        write_video(path)
+        _write(path)
         clip = Clip("d/0", path, 4.0, 10.0, float(_FPS))
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         encoder = backbones.build("tiny", width=8).eval().to(device)
@@ -82,15 +82,13 @@ def _predict(encoder: Any, views: Iterator[torch.Tensor]) -> torch.Tensor:
     return torch.cat(features).mean(dim=0).cpu()
 
 
-def write_video(path: Path, keyframes: int = 250) -> None:
-    """Moving noise, with one keyframe in so many frames."""
+def _write(path: Path) -> None:
     random = np.random.default_rng(0)
     picture = random.integers(0, 256, (256 + 64, 456 + 64, 3), dtype=np.uint8)
     picture = picture.repeat(8, 0).repeat(8, 1)[: 256 + 512, : 456 + 512]
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("libx264", rate=_FPS)
-        stream.width, stream.height, stream.pix_fmt = 456, 256, "yuv420p"
-        stream.gop_size = keyframes
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size = 456, 256, "yuv420p", 250
         for i in range(_FPS * _SECONDS):
             top, left = (i * 2) % 512, (i * 3) % 512
             frame = np.ascontiguousarray(picture[top : top + 256, left : left + 456])

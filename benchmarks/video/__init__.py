@@ -12,9 +12,6 @@ long enough, each in its own size.
 * `PyAV`: one seek, then decoding onward to the last frame, scaled as it is turned to RGB.
 * `torchcodec`: `VideoDecoder(path).get_frames_at(...)`, where it and FFmpeg's libraries load.
 * `pytorchvideo`: `EncodedVideo.get_clip` and every second frame of it, left as floats.
-
-Then the training's loader with 1 and 2 workers and no core set, and by how much a reader's memory
-grows from the 1,000th to the 10,000th window of 500 files.
 """
 
 from __future__ import annotations
@@ -31,7 +28,7 @@ import numpy as np
 import torch
 
 from benchmarks.common import report
-from benchmarks.video import films, loading
+from benchmarks.video import films
 from benchmarks.video.ways import LIMIT, bare, needed, ways
 from sumlctl.learning.clips import Clip
 
@@ -57,9 +54,7 @@ def main() -> None:
         os.sched_setaffinity(0, {max(cores)})
         for what, some in clips.items():
             rows += _side_by_side(what, some)
-        rows += loading.memory(_SMALL, clips[_SMALL])
         os.sched_setaffinity(0, cores)
-        rows += loading.throughput(_SMALL, clips[_SMALL][0], _FRAMES, _STRIDE)
     report("video", "windows of 32 frames at stride 2", rows)
 
 
@@ -95,7 +90,6 @@ def _side_by_side(what: str, clips: Sequence[Clip]) -> list[dict[str, Any]]:
             if "pytorchvideo" in seconds
             else None,
             "cpu_ms": 1e3 * statistics.median(cpu[name]),
-            "grown_mb": None,
         }
         for name, taken in seconds.items()
     ]

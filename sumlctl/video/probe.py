@@ -23,6 +23,7 @@ from sumlctl.video.streams import (
     stamped_from,
 )
 
+_MEMORY_MB = 2048  # that a worker may grow by; 8K video takes about one
 _DECODED_AT_LEAST = 200_000  # bytes per second; small 1080p60 files came to 500,000 on one core
 
 
@@ -114,8 +115,8 @@ def probe_many(
 ) -> Iterator[tuple[Path, Probe]]:
     """Probes videos in worker processes, in order of completion.
 
-    A file whose worker crashes or overruns the deadline is probed once more without decord,
-    the usual culprit; a second failure makes it unreadable.
+    A file whose worker crashes, overruns the deadline or outgrows its memory is probed once more
+    without decord, the usual culprit; a second failure makes it unreadable.
 
     Args:
         rates: the videos, and frames per second of those that are folders of frames.
@@ -127,13 +128,14 @@ def probe_many(
         deadline_s += max((stamp(path)[0] or 0 for path in rates), default=0) / _DECODED_AT_LEAST
     failed: dict[Path, str] = {}
     look = partial(_probe_one, rates=rates, whole=whole)
-    for path, found in supervise.run(look, rates, jobs=jobs, deadline_s=deadline_s):
+    run = partial(supervise.run, jobs=jobs, deadline_s=deadline_s, memory_mb=_MEMORY_MB)
+    for path, found in run(look, rates):
         if isinstance(found, supervise.Failure):
             failed[path] = found.reason
         else:
             yield path, found
     alone = partial(look, ask_decord=False)
-    for path, found in supervise.run(alone, failed, jobs=jobs, deadline_s=deadline_s):
+    for path, found in run(alone, failed):
         if isinstance(found, supervise.Failure):
             yield path, Probe("unreadable", found.reason)
         else:

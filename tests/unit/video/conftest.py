@@ -1,127 +1,37 @@
-"""Videos whose every frame shows its own number, so that the right one can be told by eye."""
+"""Fixtures that make numbered videos in a test's own folder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from fractions import Fraction
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 
-BITS, SQUARE = 8, 16
-
-
-def picture(number: int) -> np.ndarray:
-    """`number` in binary as a row of black and white squares, uint8 [32, 128, 3]."""
-    bits = [(number >> bit) & 1 for bit in range(BITS)]
-    row = np.repeat(np.array(bits, dtype=np.uint8) * 255, SQUARE)
-    return np.broadcast_to(row[None, :, None], (2 * SQUARE, BITS * SQUARE, 3)).copy()
-
-
-def noisy(number):
-    """The number above noise, so that the noise is where most of a file's bits go."""
-    noise = np.random.default_rng(number).integers(0, 256, (64, 128, 3), dtype=np.uint8)
-    return np.concatenate([picture(number), noise])
+from tests.unit.video import numbered
 
 
 @pytest.fixture
 def numbers() -> Callable[[np.ndarray], list[int]]:
-    """Reads off the numbers that pictures show in their upper left [T, 32, 128, 3]."""
-
-    def read_off(pixels: np.ndarray) -> list[int]:
-        rows = pixels[:, : 2 * SQUARE, : BITS * SQUARE]
-        squares = rows.reshape(len(pixels), 2 * SQUARE, BITS, SQUARE, 3).mean(axis=(1, 3, 4))
-        return [sum(1 << bit for bit in range(BITS) if row[bit] > 128) for row in squares]
-
-    return read_off
+    return numbered.read_off
 
 
 @pytest.fixture
 def make_video(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a video of numbered frames.
+    """As `numbered.write`, by the file's name."""
 
-    `stamps` are ticks of 1/`ticks` s (default: one frame each 1/10 s), `shift` moves all packets
-    to earlier times, so that an MP4 hides what falls before zero with an edit list, `rotation`
-    is told to players, in degrees counter-clockwise, `container` is its true format, and `paint`
-    makes the stored pictures.
-    """
-
-    def make(
-        name: str,
-        n: int = 40,
-        *,
-        codec: str = "libx264",
-        ticks: int = 10,
-        stamps: Sequence[int] | None = None,
-        gop: int = 12,
-        b_frames: int = 2,
-        shift: int = 0,
-        options: dict[str, str] | None = None,
-        pix_fmt: str = "yuv420p",
-        rotation: int = 0,
-        container: str | None = None,
-        paint: Callable[[int], np.ndarray] = picture,
-    ) -> Path:
-        path = tmp_path / name
-        with av.open(str(path), "w", format=container) as sink:
-            stream: Any = sink.add_stream(codec, rate=ticks)
-            stream.height, stream.width, _ = paint(0).shape
-            stream.pix_fmt = pix_fmt
-            stream.codec_context.time_base = Fraction(1, ticks)
-            stream.gop_size, stream.codec_context.max_b_frames = gop, b_frames
-            stream.options = options or {}
-            if rotation:
-                stream.set_display_rotation(rotation)
-            for number in [*range(n), None]:
-                frame = None
-                if number is not None:
-                    frame = av.VideoFrame.from_ndarray(paint(number), format="rgb24")
-                    frame.pts = stamps[number] if stamps else number
-                    frame.time_base = Fraction(1, ticks)
-                for packet in stream.encode(frame):
-                    packet.pts -= shift
-                    packet.dts -= shift
-                    sink.mux(packet)
-        return path
+    def make(name: str, *args: Any, **options: Any) -> Path:
+        return numbered.write(tmp_path / name, *args, **options)
 
     return make
 
 
 @pytest.fixture
 def moov_first() -> Callable[[Path], None]:
-    """Rewrites an MP4 with its index before its pictures, as for the web."""
-
-    def rewrite(path: Path) -> None:
-        beside = path.with_suffix(".tmp.mp4")
-        faststart = {"movflags": "faststart"}
-        with (
-            av.open(str(path)) as source,
-            av.open(str(beside), "w", container_options=faststart) as sink,
-        ):
-            stream = sink.add_stream_from_template(source.streams.video[0])
-            for packet in source.demux(video=0):
-                if packet.dts is not None:
-                    packet.stream = stream
-                    sink.mux(packet)
-        beside.replace(path)
-
-    return rewrite
+    return numbered.put_index_first
 
 
 @pytest.fixture
 def damage() -> Callable[[Path, int], None]:
-    """Overwrites half of the nth frame's data in an MP4 without frames out of order."""
-
-    def overwrite(path: Path, number: int) -> None:
-        with av.open(str(path)) as container:
-            packets = [packet for packet in container.demux(video=0) if packet.size]
-        position, size = packets[number].pos, packets[number].size
-        content = bytearray(path.read_bytes())
-        middle = range(position + size // 4, position + 3 * size // 4)
-        content[middle.start : middle.stop] = bytes(i * 37 % 256 for i in middle)
-        path.write_bytes(content)
-
-    return overwrite
+    return numbered.damage

@@ -11,7 +11,7 @@ import pytest
 from sumlctl.errors import SumlError
 from sumlctl.video.probe import probe
 from sumlctl.video.read import read_frames
-from tests.unit.video.conftest import noisy, picture
+from tests.unit.video.numbered import noisy, picture
 
 OPEN_GOP = {"x264-params": "open-gop=1:scenecut=0"}
 INTRA_REFRESH = {"x264-params": "intra-refresh=1:keyint=12"}

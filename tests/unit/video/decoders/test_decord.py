@@ -10,7 +10,7 @@ import pytest
 from sumlctl.errors import SumlError
 from sumlctl.video.decoders import DecodeError
 from sumlctl.video.read import DECODERS, read_frames
-from tests.unit.video.conftest import noisy
+from tests.unit.video.numbered import noisy
 
 decord = pytest.importorskip("decord")
 module = pytest.importorskip("sumlctl.video.decoders.decord")

@@ -9,7 +9,7 @@ from PIL import Image
 from sumlctl.errors import SumlError
 from sumlctl.video.probe import Probe, probe
 from sumlctl.video.read import read_frames
-from tests.unit.video.conftest import picture
+from tests.unit.video.numbered import picture
 
 EPIC, LEMMA = "frame_{:010d}.jpg", "img_{:05d}.jpg"
 
