@@ -1,0 +1,204 @@
+"""What becomes of awkward and broken videos here, and with the decoders that others use.
+
+Every frame shows its own number. Of each video every frame is asked for by its time, in random
+order, and is right, another one, or refused with an error; a damaged one is right where its number
+can still be read. A decoder that hangs or dies refuses all frames of the video.
+
+decord is asked by the timestamps that it lists itself, torchcodec by `get_frame_played_at`,
+pytorchvideo by `EncodedVideo.get_clip`; each video is opened once.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks.common import report
+from sumlctl.video import supervise
+from sumlctl.video.read import read_frames
+from tests.unit.video import numbered
+from tests.unit.video.awkward import AWKWARD, HIDDEN
+
+_FRAMES = 40
+_DEADLINE_S, _MEMORY_MB = 60.0, 2048
+_RIGHT, _WRONG, _REFUSED = "right", "wrong", "refused"
+# When the frames of a video of variable rate come on screen, in tenths of a second.
+_UNEVEN = np.cumsum(np.random.default_rng(0).integers(1, 6, _FRAMES)).tolist()
+Ask = Callable[[float], np.ndarray]
+
+
+class Case(NamedTuple):
+    """A video, when to ask for its frames, and the number that each should show."""
+
+    kind: str
+    path: Path
+    times_s: tuple[float, ...]
+    numbers: tuple[int, ...]
+
+
+class Job(NamedTuple):
+    """A case for one reader."""
+
+    reader: str
+    case: Case
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        cases = [*_awkward(Path(folder)), *_broken(Path(folder))]
+        readers = [name for name, load in READERS.items() if _loads(load)]
+        jobs = [Job(reader, case) for case in cases for reader in readers]
+        tally: dict[str, Counter[tuple[str, str]]] = {case.kind: Counter() for case in cases}
+        limits = {"deadline_s": _DEADLINE_S, "memory_mb": _MEMORY_MB}
+        for job, found in supervise.run(outcomes, jobs, jobs=2, **limits):
+            lost = isinstance(found, supervise.Failure)
+            for outcome in [_REFUSED] * len(job.case.times_s) if lost else found:
+                tally[job.case.kind][job.reader, outcome] += 1
+    every = [_row("all", readers, sum(tally.values(), Counter()))]
+    rows = [_row(kind, readers, counted) for kind, counted in tally.items()]
+    report("faults", "frames of awkward and broken videos", rows + every)
+
+
+def _row(kind: str, readers: list[str], counted: Counter[tuple[str, str]]) -> dict[str, Any]:
+    asked = sum(n for (reader, _), n in counted.items() if reader == readers[0])
+    columns = {
+        f"{reader} {outcome}": counted[reader, outcome]
+        for reader in readers
+        for outcome in (_RIGHT, _WRONG)
+    }
+    return {"kind": kind, "asked": asked} | columns
+
+
+def outcomes(job: Job) -> list[str]:
+    """What becomes of each frame of a case."""
+    found = []
+    try:
+        ask = READERS[job.reader](job.case.path)
+    except Exception:
+        return [_REFUSED] * len(job.case.times_s)
+    frames = list(zip(job.case.times_s, job.case.numbers, strict=True))
+    random.Random(0).shuffle(frames)
+    for time_s, number in frames:
+        try:
+            picture = ask(time_s)
+        except Exception:
+            found.append(_REFUSED)
+            continue
+        high_enough = picture.shape[0] >= 2 * numbered.SQUARE
+        wide_enough = picture.shape[1] >= numbered.BITS * numbered.SQUARE
+        shown = numbered.read_off(picture[None]) if high_enough and wide_enough else None
+        found.append(_RIGHT if shown == [number] else _WRONG)
+    return found
+
+
+def _awkward(folder: Path) -> Iterator[Case]:
+    numbers = range(_FRAMES)
+    for name, options in AWKWARD.items():
+        path = numbered.write(folder / name, _FRAMES, **options)
+        shown = numbers[HIDDEN.get(name, 0) :]
+        kind = "odd names" if not options else path.stem.replace("_", " ") + path.suffix
+        yield Case(kind, path, tuple(n / 10 + 0.05 for n in range(len(shown))), tuple(shown))
+    path = numbered.write(folder / "uneven.mp4", _FRAMES, stamps=_UNEVEN)
+    times_s = [(stamp - _UNEVEN[0]) / 10 + 0.05 for stamp in _UNEVEN]
+    yield Case("variable rate", path, tuple(times_s), tuple(numbers))
+    path = numbered.write(folder / "one.mp4", 1)
+    yield Case("one frame", path, (0.05,), (0,))
+
+
+def _broken(folder: Path) -> Iterator[Case]:
+    """Videos of which no frame, or not every one, can be right."""
+    times_s, numbers = tuple(n / 10 + 0.05 for n in range(_FRAMES)), tuple(range(_FRAMES))
+    for name in ("cut.mp4", "cut.mkv", "cut.avi"):
+        whole = numbered.write(folder / name, _FRAMES, paint=numbered.noisy)
+        if name == "cut.mp4":
+            numbered.put_index_first(whole)
+        content = whole.read_bytes()
+        for tenth in range(1, 10):
+            path = folder / f"{tenth}.{name}"
+            path.write_bytes(content[: len(content) * tenth // 10])
+            yield Case("cut at each tenth", path, times_s, numbers)
+    for flips in (5, 300):
+        for name in ("flipped.mp4", "flipped.avi"):
+            content = numbered.write(folder / name, _FRAMES, paint=numbered.noisy).read_bytes()
+            for seed in range(10):
+                path = folder / f"{flips}.{seed}.{name}"
+                path.write_bytes(_flipped(content, flips, seed))
+                yield Case(f"{flips} flipped bits", path, times_s, numbers)
+    (folder / "empty.mp4").write_bytes(b"")
+    (folder / "page.mp4").write_bytes(b"<html>404</html>" * 100)
+    yield Case("no video", folder / "empty.mp4", times_s[:1], numbers[:1])
+    yield Case("no video", folder / "page.mp4", times_s[:1], numbers[:1])
+    bare = numbered.write(folder / "bare.h264", _FRAMES, b_frames=0)
+    yield Case("no timestamps", bare, times_s, numbers)
+
+
+def _flipped(content: bytes, flips: int, seed: int) -> bytes:
+    draw, flipped = random.Random(seed), bytearray(content)
+    for _ in range(flips):
+        flipped[draw.randrange(len(flipped))] ^= 1 << draw.randrange(8)
+    return bytes(flipped)
+
+
+def _ours(path: Path) -> Ask:
+    return lambda time_s: read_frames(path, [time_s]).pixels[0]
+
+
+def _decord(path: Path) -> Ask:
+    import decord
+
+    video = decord.VideoReader(str(path), num_threads=1)
+    begins_s = video.get_frame_timestamp(range(len(video)))[:, 0]
+
+    def ask(time_s: float) -> np.ndarray:
+        place = int(np.searchsorted(begins_s - begins_s[0], time_s + 1e-4, side="right")) - 1
+        return video.get_batch([place]).asnumpy()[0]
+
+    return ask
+
+
+def _torchcodec(path: Path) -> Ask:
+    from torchcodec.decoders import VideoDecoder
+
+    video = VideoDecoder(str(path), num_ffmpeg_threads=1, dimension_order="NHWC")
+    begin_s = video.metadata.begin_stream_seconds or 0.0
+    return lambda time_s: video.get_frame_played_at(begin_s + time_s).data.numpy()
+
+
+def _pytorchvideo(path: Path) -> Ask:
+    from pytorchvideo.data.encoded_video import EncodedVideo
+
+    video = EncodedVideo.from_path(str(path), decode_audio=False)
+
+    def ask(time_s: float) -> np.ndarray:
+        frames = video.get_clip(time_s - 0.06, time_s)["video"]
+        return frames[:, -1].permute(1, 2, 0).numpy().astype(np.uint8)
+
+    return ask
+
+
+READERS: dict[str, Callable[[Path], Ask]] = {
+    "ours": _ours,
+    "decord": _decord,
+    "torchcodec": _torchcodec,
+    "pytorchvideo": _pytorchvideo,
+}
+
+
+@cache
+def _sound() -> Path:
+    return numbered.write(Path(tempfile.mkdtemp()) / "sound.mp4", 2)
+
+
+def _loads(load: Callable[[Path], Ask]) -> bool:
+    try:
+        load(_sound())
+    except (ImportError, RuntimeError):
+        return False
+    return True
