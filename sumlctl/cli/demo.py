@@ -32,6 +32,7 @@ def register(app: typer.Typer) -> None:
         before = _files(workspace.root)
         perform(app, recipe.read("demo", workspace), workspace)
         _say_what_was_made(workspace.root, before, time.monotonic() - start)
+        console.show(f"\nall of it on one page: {workspace.run('demo') / 'report.html'}")
 
 
 def _files(root: Path) -> dict[Path, int]:

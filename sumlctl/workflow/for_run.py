@@ -12,7 +12,7 @@ from sumlctl.settings import limits
 
 # Every step that there is, in the order of what they make of each other's work.
 STEPS = ("index", "embed", "mine-pairs", "histogram", "train", "eval", "cam", "report")
-_USUAL = ["index", "embed", "mine-pairs", "train", "eval"]
+_USUAL = ["index", "embed", "mine-pairs", "train", "eval", "report"]
 
 
 @dataclass(frozen=True)
