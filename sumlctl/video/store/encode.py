@@ -108,8 +108,9 @@ def encode(
     ticks: list[int] = []
     samples: dict[int, np.ndarray] = {}
     due = list(sample_at)
-    timescale = {"video_track_timescale": str(tick.denominator)}
-    with av.open(buffer, "w", format="mp4", container_options=timescale) as sink:
+    # An edit list would end before the last frame where ticks are coarse.
+    exactly = {"video_track_timescale": str(tick.denominator), "use_editlist": "0"}
+    with av.open(buffer, "w", format="mp4", container_options=exactly) as sink:
         for pts, frame in frames:
             stream = stream or _stream(sink, frame, settings)
             small = _upright(frame, stream.width, stream.height, reformatter)

@@ -189,7 +189,7 @@ def _checked(job: Job, segment: Segment, encoded: Encoded) -> float:
         assert stream.time_base is not None
         ratio = stream.time_base / segment.tick
         stamps = sorted(p.pts for p in container.demux(stream) if p.pts is not None)
-    if [segment.first_tick + pts * ratio for pts in stamps] != encoded.ticks:
+    if [segment.first_tick + (pts - stamps[0]) * ratio for pts in stamps] != encoded.ticks:
         _refuse(job, "frames would be stored with other timestamps", f"{len(stamps):,} frames")
     times = segment.within([float(ticks * segment.tick) for ticks in encoded.samples])
     with closing(PyavDecoder(segment.path)) as decoder:
