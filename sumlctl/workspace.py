@@ -8,6 +8,8 @@ from pathlib import Path
 
 from sumlctl.errors import SumlError, unknown_name
 
+SEGMENTS = "segments.parquet"  # in the folder of a store
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -61,6 +63,10 @@ class Workspace:
     def store(self, dataset: str) -> Path:
         """Folder of a dataset's videos as `sumlctl decode` keeps them for training."""
         return self.root / "store" / dataset
+
+    def segments(self, dataset: str) -> Path:
+        """The table of what a dataset's store holds."""
+        return self.store(dataset) / SEGMENTS
 
     def weights(self, name: str) -> Path:
         """A file of pretrained weights.

@@ -39,13 +39,17 @@ def decode(
     from sumlctl.video.store import build, trial
     from sumlctl.video.store.encode import Settings
     from sumlctl.video.store.plan import Wanted
+    from sumlctl.workflow import data_steps, receipts
 
     wanted = Wanted(Settings(short_side, crf), margin, whole)
     do: Any = trial.estimate if dry_run else build.decode
+    chosen = {"short_side": short_side, "crf": crf, "margin": margin, "whole": whole}
     done = []
     for name in datasets:
         done.append(do(name, workspace, wanted, jobs=jobs))
         _say_what_is_left_out(done[-1])
+        if not dry_run:
+            receipts.leave(workspace, data_steps.decode(workspace, name, chosen))
     if json:
         console.show_json([asdict(one) | {"folder": str(one.folder)} for one in done])
     elif dry_run:

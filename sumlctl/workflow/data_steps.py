@@ -21,6 +21,7 @@ _MINING = {
     "seed": 0,
     "match": "text",
 }
+_STORING = {"short_side": 256, "crf": 22, "margin": 0.5, "whole": False}
 _DRAWING = {"by": "class", "class_stat": "mean"}
 
 
@@ -51,6 +52,21 @@ def index(
         lambda: {"card": "own" if card.parent == workspace.manifests else "shipped", **given},
         packages=("av", "decord", "polars"),
         as_read=as_read,
+    )
+
+
+def decode(workspace: Workspace, dataset: str, chosen: Mapping[str, Any]) -> Step:
+    """Videos -> the store of a dataset; `chosen` are the options of `decode`."""
+    given = {key: value for key, value in chosen.items() if _STORING.get(key) != value}
+    return Step(
+        "decode",
+        dataset,
+        ("decode", dataset, *options(given)),
+        workspace.receipt("decode", dataset),
+        tuple(workspace.table(dataset, kind) for kind in ("clips", "videos")),
+        (workspace.segments(dataset),),
+        lambda: _STORING | given,
+        packages=("av",),
     )
 
 

@@ -11,7 +11,7 @@ from sumlctl.errors import nearest_names
 from sumlctl.settings import limits
 
 # Every step that there is, in the order of what they make of each other's work.
-STEPS = ("index", "embed", "mine-pairs", "histogram", "train", "eval", "cam", "report")
+STEPS = ("index", "decode", "embed", "mine-pairs", "histogram", "train", "eval", "cam", "report")
 _USUAL = ["index", "embed", "mine-pairs", "train", "eval", "report"]
 
 

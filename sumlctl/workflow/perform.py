@@ -15,6 +15,7 @@ from sumlctl.workflow.for_run import STEPS
 from sumlctl.workflow.plan import Planned
 from sumlctl.workflow.receipts import State
 from sumlctl.workflow.recipe import Recipe
+from sumlctl.workflow.step import Step
 from sumlctl.workspace import Workspace
 
 # Does one command line, and tells why.
@@ -68,7 +69,7 @@ def perform(
             outcomes[name] = Outcome(name, "not reached", (f"needs {broken[0]}",))
             continue
         try:
-            outcomes[name] = _do(workspace, planned, command, start)
+            outcomes[name] = _do(recipe, workspace, planned, command, start)
         except Interrupted as stop:
             text = f"{stop}, or with the same `sumlctl run`"
             raise Interrupted(stop.signal_number, text) from stop
@@ -129,14 +130,16 @@ def _check(
             cell.pipeline  # noqa: B018, its faults
 
 
-def _do(workspace: Workspace, planned: Planned, command: Command, start: str | None) -> Outcome:
+def _do(
+    recipe: Recipe, workspace: Workspace, planned: Planned, command: Command, start: str | None
+) -> Outcome:
     step, began = planned.step, time.monotonic()
     if start is not None and STEPS.index(step.kind) < STEPS.index(start):
         return Outcome(step.name, "left out")
     again = step.kind == start
     state = receipts.state(workspace, step)
     if not again:
-        refuse_edited(step.name, step.kind, state)
+        _refuse_edited(recipe, step, state)
     if not again and not state.reasons:
         console.show(f"{step.name}: up to date")
         return Outcome(step.name, "up to date")
@@ -154,21 +157,21 @@ def _do(workspace: Workspace, planned: Planned, command: Command, start: str | N
     return Outcome(step.name, "done", reasons, round(time.monotonic() - began, 3))
 
 
-def refuse_edited(name: str, kind: str, state: State) -> None:
+def _refuse_edited(recipe: Recipe, step: Step, state: State) -> None:
     """Insists that what a step wrote is still as it wrote it.
 
     Raises:
         SumlError: it is not; nobody but the user knows which of the two is meant.
     """
     if state.edited:
-        later = STEPS[STEPS.index(kind) + 1 :]
+        later = [kind for kind in STEPS[STEPS.index(step.kind) + 1 :] if kind in recipe.steps]
         go_on = f", or go on with it as it is by `--from {later[0]}`" if later else ""
         raise SumlError(
             state.edited[0],
-            f"edited since `{name}` wrote it",
+            f"edited since `{step.name}` wrote it",
             got="other content",
             expected="what the step's receipt says",
-            fix=f"Make it anew with `--from {kind}`{go_on}.",
+            fix=f"Make it anew with `--from {step.kind}`{go_on}.",
         )
 
 

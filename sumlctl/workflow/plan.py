@@ -108,6 +108,8 @@ def _tables(recipe: Recipe, cell: Cell, data: Data, workspace: Workspace) -> Ite
     datasets = dict.fromkeys(cell.datasets)
     if "index" in recipe.steps:
         yield from (_index(workspace, name) for name in datasets)
+    if "decode" in recipe.steps:
+        yield from (_decode(workspace, name) for name in datasets)
     if not cell.uses_tpv:
         return
     if "embed" in recipe.steps:
@@ -127,6 +129,12 @@ def _index(workspace: Workspace, dataset: str) -> Step:
     said = before.settings if before else {}
     folders = (Path(said[key]) if key in said else None for key in ("annotations", "videos"))
     return data_steps.index(workspace, dataset, *folders)
+
+
+def _decode(workspace: Workspace, dataset: str) -> Step:
+    """As it was done before, where somebody chose another size or quality by hand."""
+    before = receipts.read(workspace.receipt("decode", dataset))
+    return data_steps.decode(workspace, dataset, before.settings if before else {})
 
 
 def _histogram(recipe: Recipe, data: Mapping[str, Data], workspace: Workspace) -> Step:

@@ -10,13 +10,9 @@ from typing import Any
 
 from sumlctl import tables
 from sumlctl.video.store.stored import Segment
+from sumlctl.workspace import SEGMENTS
 
 Row = dict[str, Any]
-
-
-def path_in(folder: Path) -> Path:
-    """The manifest of the store in a folder."""
-    return folder / "segments.parquet"
 
 
 def read(folder: Path) -> list[Row]:
@@ -25,7 +21,7 @@ def read(folder: Path) -> list[Row]:
     Raises:
         SumlError: the manifest is damaged.
     """
-    path = path_in(folder)
+    path = folder / SEGMENTS
     return tables.read(path, "segments").to_pylist() if path.is_file() else []
 
 
@@ -39,7 +35,7 @@ def write(folder: Path, rows: Iterable[Row], config: Mapping[str, Any]) -> None:
 
     ordered = sorted(rows, key=lambda row: (row["video_id"], row["start_s"]))
     table = pa.Table.from_pylist(ordered, schema=tables.schema("segments"))
-    tables.write(table, path_in(folder), "segments", inputs={}, config=config)
+    tables.write(table, folder / SEGMENTS, "segments", inputs={}, config=config)
 
 
 def is_there(folder: Path, row: Row) -> bool:
