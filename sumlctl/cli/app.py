@@ -10,6 +10,7 @@ import typer
 from sumlctl import __version__, console
 from sumlctl.cli import (
     catalog,
+    compare,
     data,
     decode,
     demo,
@@ -51,7 +52,20 @@ def _root(
     """Options that stand before or after any command."""
 
 
-for group in (demo, run, data, decode, pairs, learn, evaluate, inspect, report, weights, catalog):
+for group in (
+    demo,
+    run,
+    compare,
+    data,
+    decode,
+    pairs,
+    learn,
+    evaluate,
+    inspect,
+    report,
+    weights,
+    catalog,
+):
     group.register(app)
 
 

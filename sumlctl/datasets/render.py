@@ -61,6 +61,10 @@ def motion(verb: str, done: float, waves: float) -> Pose:
         "shake": Pose(x=0.7 * sin(turn), y=-0.5),
         "wipe": Pose(tool=(0.9 * sin(turn), 0.1)),
         "push": Pose(x=2.2 * ease - 1.1),
+        "repair": Pose(tool=(0.25 * cos(2 * turn), 0.25 * sin(2 * turn) - 0.2)),
+        "paint": Pose(tool=(0.6 * sin(turn), 0.6 * sin(turn))),
+        "flip": Pose(angle=3.1 * ease),
+        "toss": Pose(y=-1.3 * abs(sin(turn / 2))),
     }
     return poses[verb]
 
@@ -95,6 +99,23 @@ CAMERAS = {
 }
 
 
+class Variety(NamedTuple):
+    """What makes a generated world harder, or its camera come closer.
+
+    Args:
+        tint: how far the colours of a thing are those of a random tint, from 0 to 1.
+        bystanders: how many things stand around that nothing is done to.
+        zoom: how many times larger things are than the camera's distance makes them, from 1.
+    """
+
+    tint: float = 0.0
+    bystanders: int = 0
+    zoom: float = 1.0
+
+
+PLAIN = Variety()
+
+
 class Footage:
     """One video as its camera sees it.
 
@@ -107,14 +128,22 @@ class Footage:
         size: width and height in pixels.
         fps: pictures per second.
         seed: of the world.
+        variety: of things and cameras.
     """
 
     def __init__(
-        self, video: Video, viewpoint: str, size: tuple[int, int], fps: int, seed: int
+        self,
+        video: Video,
+        viewpoint: str,
+        size: tuple[int, int],
+        fps: int,
+        seed: int,
+        variety: Variety = PLAIN,
     ) -> None:
         self.video, self.fps = video, fps
         self._camera = camera = CAMERAS[viewpoint]
-        self._width, self._height = size
+        self._width, self._height = (round(variety.zoom * side) for side in size)
+        self._size = size
         self._margin = round(_MARGIN * self._height)
         self._limb = camera.limb * self._height
         person = np.random.default_rng([seed, *video.participant.encode()])
@@ -130,6 +159,10 @@ class Footage:
         self._radius = self._height * camera.radius * float(rng.uniform(0.88, 1.12))
         self._light = float(rng.uniform(0.85, 1.1))
         self._scene = self._counter(rng) if viewpoint == "fpv" else self._room(rng)
+        self._tint = variety.tint
+        things = np.random.default_rng([*self._key, 1])
+        self._things = {s: self._tinted(s.action.noun, things) for s in video.segments}
+        self._put_around(variety.bystanders, things)
 
     def frames(self) -> Iterator[Any]:
         """Yields each picture: uint8 [H, W, 3], RGB."""
@@ -140,7 +173,15 @@ class Footage:
             picture = self._at(i / self.fps)
             start = int(rng.integers(n_pixels))
             picture += grain[start : start + n_pixels].reshape(self._height, self._width, 1)
-            yield np.clip(picture * self._light, 0, 255).astype(np.uint8)
+            yield self._framed(np.clip(picture * self._light, 0, 255).astype(np.uint8))
+
+    def _framed(self, picture: Any) -> Any:
+        """The part around the hands that a camera sees which has come closer."""
+        width, height = self._size
+        left = (self._width - width) // 2
+        top = round(self._camera.stand * self._height - height / 2)
+        top = min(max(top, 0), self._height - height)
+        return picture[top : top + height, left : left + width]
 
     def _at(self, t: float) -> Picture:
         """The picture at `t` seconds, before noise and light."""
@@ -158,7 +199,7 @@ class Footage:
             return picture
         x, y = x + pose.x * self._radius, y + pose.y * self._radius
         place = Place(x, y, self._radius, pose.angle, pose.gap, pose.width)
-        paint(picture, OBJECTS[now.action.noun], place)
+        paint(picture, self._things[now], place)
         side = 0.85 * pose.width + pose.gap
         held = place._replace(angle=pose.angle / 3)
         left, right = self._on(held, -side, 0.2), self._on(held, side, 0.2)
@@ -226,6 +267,25 @@ class Footage:
         scene[edge : edge + 2] *= 0.5
         return scene
 
+    def _tinted(self, noun: str, rng: np.random.Generator) -> tuple[Part, ...]:
+        """A thing in a colour of its own; light and dark parts stay light and dark."""
+        tint = rng.uniform(0.3, 1.0, 3)
+        parts = []
+        for part in OBJECTS[noun]:
+            colour = np.asarray(part.colour)
+            own = tint * (0.25 * 255 + 0.75 * colour.mean())
+            parts.append(part._replace(colour=(1 - self._tint) * colour + self._tint * own))
+        return tuple(parts)
+
+    def _put_around(self, n: int, rng: np.random.Generator) -> None:
+        """Puts `n` things to the left and right of where the hands are."""
+        for i in range(n):
+            noun = str(rng.choice(list(OBJECTS)))
+            side = (1 if i % 2 else -1) * rng.uniform(1.6, 2.6)
+            x = self._stand[0] + self._margin + side * self._radius
+            y = self._stand[1] + self._margin + rng.uniform(-1.2, 0.6) * self._radius
+            paint(self._scene, self._tinted(noun, rng), Place(x, y, self._radius))
+
     def _clutter(self, scene: Picture, n: int, rng: np.random.Generator) -> None:
         """Puts `n` boxes of nearly the surface's colour anywhere."""
         for _ in range(n):
@@ -237,11 +297,17 @@ class Footage:
 
 
 def film(
-    viewpoint: str, size: tuple[int, int], fps: int, seed: int, order: tuple[Video, Path]
+    viewpoint: str,
+    size: tuple[int, int],
+    fps: int,
+    seed: int,
+    variety: Variety,
+    order: tuple[Video, Path],
 ) -> None:
     """Renders a video into a file; arguments as for `Footage`, the video and its file last."""
     video, path = order
-    write_mp4(path, Footage(video, viewpoint, size, fps, seed).frames(), size, fps)
+    footage = Footage(video, viewpoint, size, fps, seed, variety)
+    write_mp4(path, footage.frames(), size, fps)
 
 
 def write_mp4(path: Path, frames: Iterable[Any], size: tuple[int, int], fps: int) -> None:

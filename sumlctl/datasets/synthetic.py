@@ -16,7 +16,7 @@ from sumlctl import console
 from sumlctl.card import Card
 from sumlctl.datasets import annotations as an
 from sumlctl.datasets import world
-from sumlctl.datasets.render import film
+from sumlctl.datasets.render import Variety, film
 from sumlctl.errors import SumlError
 from sumlctl.tables import whole_file
 from sumlctl.video import supervise
@@ -27,6 +27,8 @@ _COLUMNS = (
     *("narration", "verb", "noun"),
 )
 _VIDEO_DEADLINE_S = 120.0
+_MORE = ("hobby", "labelled", "tint", "bystanders", "zoom")
+_OPTIONS = {"seed", "overlap", "clips", "size", "fps", *_MORE}
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,9 @@ class Settings:
         size: width and height in pixels.
         fps: pictures per second.
         verbs, nouns: class names; a class id is a place in them.
+        hobby: see `world.actions`.
+        labelled: how many clips of split train have classes, the first ones; None for all.
+        tint, bystanders, zoom: see `render.Variety`.
     """
 
     viewpoint: str
@@ -51,6 +56,11 @@ class Settings:
     fps: int
     verbs: tuple[str, ...]
     nouns: tuple[str, ...]
+    hobby: float = 0.0
+    labelled: int | None = None
+    tint: float = 0.0
+    bystanders: int = 0
+    zoom: float = 1.0
 
 
 def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
@@ -64,6 +74,11 @@ def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
         clips: split -> number of clips.
         size: width and height in pixels, even numbers.
         fps: pictures per second.
+        hobby: share of first-person actions of the hobby room, 0.0 to 0.5; 0.0 if left out.
+        tint: how far things of one kind differ in colour, 0.0 to 1.0; 0.0 if left out.
+        bystanders: things that nothing is done to; 0 if left out.
+        zoom: how much closer the camera is, 1.0 to 3.0; 1.0 if left out.
+        labelled: clips of split train with classes, the others are only narrated; all if left out.
 
     Raises:
         SumlError: a fault in the options, or files there that other settings made.
@@ -78,22 +93,35 @@ def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
 
 
 def _settings(card: Card) -> Settings:
-    an.check_options(card, {"seed", "overlap", "clips", "size", "fps"})
+    an.check_options(card, _OPTIONS)
     clips: Any = an.option(card, "clips", dict)
     size: Any = an.option(card, "size", list)
     seed: Any = an.option(card, "seed", int)
     fps: Any = an.option(card, "fps", int)
     overlap: Any = an.option(card, "overlap", float)
+    hobby: Any = an.option(card, "hobby", float, default=0.0)
+    tint: Any = an.option(card, "tint", float, default=0.0)
+    bystanders: Any = an.option(card, "bystanders", int, default=0)
+    zoom: Any = an.option(card, "zoom", float, default=1.0)
+    labelled: Any = an.option(card, "labelled", int, default=clips.get("train", 0))
     _check(card, "viewpoints", card.viewpoints, len(card.viewpoints) == 1, "fpv or tpv alone")
     _check(card, "reader.seed", seed, seed >= 0, "0 or more")
     _check(card, "reader.overlap", overlap, 0 <= overlap <= 1, "0.0 to 1.0")
+    _check(card, "reader.hobby", hobby, 0 <= hobby <= 0.5, "0.0 to 0.5")
+    _check(card, "reader.tint", tint, 0 <= tint <= 1, "0.0 to 1.0")
+    _check(card, "reader.bystanders", bystanders, bystanders >= 0, "0 or more")
+    _check(card, "reader.zoom", zoom, 1 <= zoom <= 3, "1.0 to 3.0")
+    _check(card, "reader.labelled", labelled, labelled >= 0, "0 or more")
     _check(card, "reader.fps", fps, fps >= 1, "1 or more")
     counted = clips and all(isinstance(n, int) and n > 0 for n in clips.values())
     _check(card, "reader.clips", clips, counted, "a number above 0 per split")
     even = len(size) == 2 and all(isinstance(n, int) and n >= 32 and n % 2 == 0 for n in size)
     _check(card, "reader.size", size, even, "width and height, even and at least 32")
-    viewpoint, verbs, nouns = card.viewpoints[0], _names(card, "verbs"), _names(card, "nouns")
-    return Settings(viewpoint, seed, overlap, clips, tuple(size), fps, verbs, nouns)
+    return Settings(
+        *(card.viewpoints[0], seed, overlap, clips, tuple(size), fps),
+        *(_names(card, "verbs"), _names(card, "nouns")),
+        **{key: card.options[key] for key in _MORE if key in card.options},
+    )
 
 
 def _check(card: Card, key: str, value: object, good: bool, expected: str) -> None:
@@ -114,7 +142,8 @@ def _check_same(settings: Settings, record: Path, videos: Path) -> None:
     except (OSError, ValueError, TypeError):
         made = {}
     for key, value in wanted.items():
-        if made.get(key) != value:
+        # What a record does not name was not to be chosen yet when it was made.
+        if made.get(key, getattr(Settings, key, None)) != value:
             raise SumlError(
                 record,
                 f"the dataset was generated with another {key}",
@@ -126,7 +155,9 @@ def _check_same(settings: Settings, record: Path, videos: Path) -> None:
 
 def _generate(card: Card, settings: Settings, table: Path, record: Path, videos: Path) -> None:
     """Renders the videos that are not there and writes the table last."""
-    filmed = world.videos(settings.viewpoint, settings.seed, settings.overlap, settings.clips)
+    filmed = world.videos(
+        settings.viewpoint, settings.seed, settings.overlap, settings.clips, settings.hobby
+    )
     rows = _table(card, settings, filmed)
     template = card.videos[0]
     paths = {
@@ -158,7 +189,12 @@ def _table(card: Card, settings: Settings, filmed: list[world.Video]) -> pl.Data
         for video in filmed
         for i, segment in enumerate(video.segments)
     ]
-    return pl.DataFrame(rows, schema=_COLUMNS, orient="row")
+    table = pl.DataFrame(rows, schema=_COLUMNS, orient="row")
+    if settings.labelled is None:
+        return table
+    train = pl.col("split") == "train"
+    known = ~train | (train.cum_sum() <= settings.labelled)
+    return table.with_columns(pl.when(known).then(c).alias(c) for c in ("verb", "noun"))
 
 
 def _class_id(card: Card, kind: str, names: tuple[str, ...], name: str) -> int:
@@ -175,7 +211,8 @@ def _class_id(card: Card, kind: str, names: tuple[str, ...], name: str) -> int:
 
 def _render(dataset: str, settings: Settings, missing: dict[world.Video, Path]) -> None:
     """Renders videos in worker processes."""
-    look = settings.viewpoint, settings.size, settings.fps, settings.seed
+    variety = Variety(settings.tint, settings.bystanders, settings.zoom)
+    look = settings.viewpoint, settings.size, settings.fps, settings.seed, variety
     jobs = max(1, min(os.cpu_count() or 1, len(missing)))
     with console.progress(f"rendering {dataset}", len(missing), "videos") as bar:
         for (_, path), failure in supervise.run(

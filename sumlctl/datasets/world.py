@@ -25,6 +25,10 @@ PHRASES = {
     "shake": ("shake {}", "shake {} well", "give {} a shake"),
     "wipe": ("wipe {}", "clean {} with a cloth", "wipe down {}"),
     "push": ("push {} away", "slide {} along the counter", "move {} aside"),
+    "repair": ("repair {}", "fix {} with a screwdriver", "mend {}"),
+    "paint": ("paint {}", "brush paint onto {}", "colour {} with a brush"),
+    "flip": ("flip {} over", "turn {} upside down", "turn {} over"),
+    "toss": ("toss {} in the air", "throw {} up and catch it", "play with {}"),
 }
 
 # A noun and the words for it.
@@ -42,11 +46,17 @@ WORDS = {
     "drawer": ("drawer", "kitchen drawer", "cutlery drawer"),
     "cup": ("cup", "mug", "coffee cup"),
     "plate": ("plate", "dinner plate", "dish"),
+    "book": ("book", "novel", "paperback book"),
+    "ball": ("ball", "tennis ball", "rubber ball"),
+    "shoe": ("shoe", "sneaker", "leather shoe"),
+    "clock": ("clock", "alarm clock", "wall clock"),
+    "lamp": ("lamp", "desk lamp", "reading lamp"),
+    "guitar": ("guitar", "acoustic guitar", "toy guitar"),
 }
 
 _MOVABLE = "bottle pan bowl tomato box jar kettle lemon bread cup plate"
 
-# What can sensibly be done to what.
+# What can sensibly be done to what in the kitchen.
 SUITS = {
     "take": _MOVABLE,
     "put": _MOVABLE,
@@ -59,6 +69,14 @@ SUITS = {
     "shake": "bottle box jar pan cup",
     "wipe": "fridge pan bowl plate drawer cup",
     "push": "box jar plate cup drawer pan",
+}
+
+# And in the hobby room, where third-person cameras come only for shared actions.
+HOBBY_SUITS = {
+    "repair": "shoe clock lamp guitar",
+    "paint": "ball clock lamp guitar",
+    "flip": "book clock shoe lamp",
+    "toss": "ball shoe book guitar",
 }
 
 N_ACTIONS = 24
@@ -97,37 +115,48 @@ class Video:
     duration_s: float
 
 
-def actions(seed: int, overlap: float) -> dict[str, list[Action]]:
+def actions(seed: int, overlap: float, hobby: float = 0.0) -> dict[str, list[Action]]:
     """The actions of both viewpoints.
 
-    First-person actions depend on the seed alone. Of them the share `overlap` is filmed in third
-    person too, those of common verb and noun first; the other third-person actions are none of
-    the first-person ones, yet most have a verb or a noun in common with some of them.
+    First-person actions depend on the seed and `hobby` alone. Of them the share `overlap` is
+    filmed in third person too, those of common verb and noun first and those of the hobby room
+    last; the other third-person actions are none of the first-person ones, yet most have a verb or
+    a noun in common with some of those in the kitchen.
 
     Args:
         overlap: share of first-person actions that are third-person actions too, from 0 to 1.
+        hobby: share of first-person actions of the hobby room, from 0 to 0.5; nothing that is
+            done in the kitchen resembles them.
 
     Returns:
         viewpoint -> its actions.
     """
     rng = Random(f"actions {seed}")
-    fpv = _pick(_pool("fpv"), N_ACTIONS, [], rng)
+    at_home = _sensible(HOBBY_SUITS)
+    n_hobby = round(hobby * N_ACTIONS)
+    fpv = _pick(_pool("fpv"), N_ACTIONS - n_hobby, [], rng)
     common = {a for a in fpv if a.verb not in OWN_VERBS["fpv"] and a.noun not in OWN_NOUNS["fpv"]}
     filmed_twice = sorted(rng.sample(fpv, len(fpv)), key=lambda a: a not in common)
+    if n_hobby:
+        found = _pick(at_home, n_hobby, [], Random(f"hobby {seed}"))
+        fpv, filmed_twice = fpv + found, filmed_twice + found
     shared = filmed_twice[: round(overlap * len(fpv))]
     others = [action for action in _pool("tpv") if action not in fpv]
     return {"fpv": fpv, "tpv": shared + _pick(others, len(fpv) - len(shared), shared, rng)}
 
 
 def _pool(viewpoint: str) -> list[Action]:
-    """Every sensible action without what belongs to the other viewpoint."""
+    """Every sensible action of the kitchen without what belongs to the other viewpoint."""
     other = {"fpv": "tpv", "tpv": "fpv"}[viewpoint]
     return [
-        Action(verb, noun)
-        for verb, nouns in SUITS.items()
-        for noun in nouns.split()
-        if verb not in OWN_VERBS[other] and noun not in OWN_NOUNS[other]
+        action
+        for action in _sensible(SUITS)
+        if action.verb not in OWN_VERBS[other] and action.noun not in OWN_NOUNS[other]
     ]
+
+
+def _sensible(suits: Mapping[str, str]) -> list[Action]:
+    return [Action(verb, noun) for verb, nouns in suits.items() for noun in nouns.split()]
 
 
 def _pick(pool: list[Action], n: int, taken: list[Action], rng: Random) -> list[Action]:
@@ -150,16 +179,20 @@ def narrate(action: Action, rng: Random) -> str:
     return rng.choice(PHRASES[action.verb]).format(article + rng.choice(WORDS[action.noun]))
 
 
-def videos(viewpoint: str, seed: int, overlap: float, clips: Mapping[str, int]) -> list[Video]:
+def videos(
+    viewpoint: str, seed: int, overlap: float, clips: Mapping[str, int], hobby: float = 0.0
+) -> list[Video]:
     """Everything that is filmed from one viewpoint.
 
     Every action comes up equally often in a split, give or take one clip; no participant is in
     two splits or in both viewpoints.
 
     Args:
+        overlap: see `actions`.
         clips: split -> number of clips.
+        hobby: see `actions`.
     """
-    known = actions(seed, overlap)[viewpoint]
+    known = actions(seed, overlap, hobby)[viewpoint]
     filmed: list[Video] = []
     first = 0
     for split, n in clips.items():

@@ -75,7 +75,7 @@ def intervals(
     """
     rows = []
     for measure, values in zip(found, replicates(found, resamples, seed), strict=True):
-        low, high = _interval(values)
+        low, high = interval(values)
         rows += [measure.row(low, "_ci_low"), measure.row(high, "_ci_high")]
     return rows
 
@@ -115,7 +115,7 @@ def _difference(first: Measure, second: Measure, samples: np.ndarray) -> Differe
     # Sums of the same clips may differ in their last bit: what is equal must count as such.
     as_far = np.abs(drawn - observed) >= abs(observed) - 1e-12
     p_value = (1 + int(as_far.sum())) / (1 + len(drawn))
-    return Difference(before, after, *_interval(drawn), p_value)
+    return Difference(before, after, *interval(drawn), p_value)
 
 
 def replicates(found: Sequence[Measure], resamples: int, seed: int) -> np.ndarray:
@@ -162,7 +162,8 @@ def _samples(videos: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
         yield random.multinomial(videos, chances, size=size).astype(np.float64)
 
 
-def _interval(values: np.ndarray) -> tuple[float, float]:
+def interval(values: np.ndarray) -> tuple[float, float]:
+    """The middle 95 % of samples; those that are NaN do not count."""
     values = values[~np.isnan(values)]
     if not len(values):
         return float("nan"), float("nan")

@@ -41,7 +41,7 @@ def compare(
     Raises:
         SumlError: the runs predicted other clips or saw other labels, or do not fit the protocol.
     """
-    _check(first, second)
+    check_same_clips(first, second)
     one, other = (
         bootstrap.measures(protocol, predictions, own)
         for predictions, own in zip((first, second), _named(context), strict=True)
@@ -89,7 +89,7 @@ def class_gains(
     Raises:
         SumlError: the runs predicted other clips or saw other labels, or do not fit the protocol.
     """
-    _check(first, second)
+    check_same_clips(first, second)
     module = importlib.import_module(components.load("protocols", protocol).__module__)
     one, other = (
         pl.DataFrame(module.per_class(predictions, own))
@@ -120,8 +120,12 @@ def _named(context: Context | None) -> tuple[Context, Context]:
     )
 
 
-def _check(first: pl.DataFrame, second: pl.DataFrame) -> None:
-    """Raises a SumlError unless both runs predicted the same clips with the same labels."""
+def check_same_clips(first: pl.DataFrame, second: pl.DataFrame) -> None:
+    """Refuses runs that predicted other clips or saw other labels.
+
+    Raises:
+        SumlError: they did.
+    """
     for one, other, which in ((first, second, "second"), (second, first, "first")):
         alone = one.join(other, on=_KEY, how="anti", maintain_order="left")
         if not alone.is_empty():

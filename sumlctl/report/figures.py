@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,25 @@ def similarity_figure(
     Raises:
         SumlError: another ending.
     """
+    with written(path, (7.0, 2.9)) as figure:
+        bars, curve = figure.subplots(1, 2, width_ratios=(3, 2))
+        draw_bars(bars, distributions, ranges, COLOURS)
+        draw_coverage(curve, distributions, COLOURS)
+        handles, labels = bars.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
+
+
+@contextmanager
+def written(path: Path, size: tuple[float, float]) -> Iterator[Any]:
+    """A matplotlib figure to draw on, that is written afterwards.
+
+    Args:
+        path: `.png`, `.svg` or `.pdf`; whole or absent.
+        size: width and height in inches.
+
+    Raises:
+        SumlError: another ending.
+    """
     kind = path.suffix.lower().removeprefix(".")
     if kind not in FORMATS:
         raise SumlError(
@@ -47,12 +67,8 @@ def similarity_figure(
     style: Any = {"svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": "sumlctl"}
     undated = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
     with mpl.rc_context(style | {"font.size": 9}):
-        figure = Figure(figsize=(7.0, 2.9), layout="constrained")
-        bars, curve = figure.subplots(1, 2, width_ratios=(3, 2))
-        draw_bars(bars, distributions, ranges, COLOURS)
-        draw_coverage(curve, distributions, COLOURS)
-        handles, labels = bars.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
+        figure = Figure(figsize=size, layout="constrained")
+        yield figure
         with tables.whole_file(path) as beside:
             figure.savefig(beside, format=kind, dpi=200, metadata=undated)
 

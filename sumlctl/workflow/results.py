@@ -55,7 +55,7 @@ def collect(recipe: Recipe, workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def _rows(recipe: Recipe, cell: Cell, workspace: Workspace) -> Iterator[dict[str, Any]]:
-    path = _metrics(workspace, cell)
+    path = metrics_of(workspace, cell)
     reported = recipe.paper.numbers.get(cell.group, {})
     for row in tables.read(path, "metrics").to_pylist() if path.is_file() else ():
         paper = reported.get(metric_name(row))
@@ -70,7 +70,8 @@ def _rows(recipe: Recipe, cell: Cell, workspace: Workspace) -> Iterator[dict[str
         }
 
 
-def _metrics(workspace: Workspace, cell: Cell) -> Path:
+def metrics_of(workspace: Workspace, cell: Cell) -> Path:
+    """Where a cell's metrics are once it is evaluated."""
     return workspace.run(cell.run) / "metrics.parquet"
 
 
@@ -79,7 +80,7 @@ def write(recipe: Recipe, workspace: Workspace, rows: Sequence[Mapping[str, Any]
     import pyarrow as pa
 
     path = workspace.run(f"{recipe.name}.results.parquet")
-    found = [m for cell in recipe.cells if (m := _metrics(workspace, cell)).is_file()]
+    found = [m for cell in recipe.cells if (m := metrics_of(workspace, cell)).is_file()]
     inputs = {workspace.relative(metrics): tables.digest(metrics) for metrics in found}
     table = pa.Table.from_pylist(list(rows), schema=tables.schema("results"))
     config = {"pipeline": recipe.name, "table": recipe.paper.table}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import polars as pl
 import pytest
 
 from sumlctl import card as cards
@@ -51,6 +52,33 @@ def test_card_expects_what_the_world_holds(name):
     told = [segment.action for video in filmed for segment in video.segments]
     assert set(card.vocabulary["verbs"].names) == {action.verb for action in told}
     assert set(card.vocabulary["nouns"].names) == {action.noun for action in told}
+
+
+STUDY = [path.stem for path in sorted(Path("manifests").glob("study-*.toml"))]
+
+
+@pytest.mark.parametrize("name", STUDY)
+def test_the_study_s_cards_expect_what_their_world_holds(name):
+    card = shipped_card(name)
+    (viewpoint,), made = card.viewpoints, card.options
+    world_of = made["seed"], made["overlap"], made["clips"], made["hobby"]
+    filmed = world.videos(viewpoint, *world_of)
+    clips = Counter(video.split for video in filmed for _ in video.segments)
+    videos = Counter(video.split for video in filmed)
+    assert card.expected == {s: {viewpoint: clips[s], "videos": videos[s]} for s in clips}
+    assert made["seed"] == (100 if "tune" in name else 1)
+    if viewpoint == "tpv":
+        assert name.endswith(f"-{made['overlap'] * 100:.0f}")
+
+
+def test_only_the_first_clips_of_train_are_labelled(tmp_path):
+    card = small("demo-fpv")
+    card = replace(card, options={**card.options, "labelled": 5})
+    rows = synthetic.read(card, *folders(tmp_path, "demo-fpv")).rows
+    labelled = rows.with_columns(n=pl.col("verbs").list.len() * pl.col("nouns").list.len())
+    assert labelled.filter(pl.col("split") == "train")["n"].to_list() == [1] * 5 + [0] * 8
+    assert labelled.filter(pl.col("split") == "val")["n"].to_list() == [1] * 5
+    assert (rows["narration"].str.len_chars() > 0).all()
 
 
 def test_demo_cards_are_of_one_world():

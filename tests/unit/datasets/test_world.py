@@ -47,6 +47,20 @@ def test_overlap_leaves_first_person_videos_alone():
     assert world.videos("fpv", 5, 0.0, clips) == world.videos("fpv", 5, 0.9, clips)
 
 
+@pytest.mark.parametrize(("overlap", "shared"), [(0.0, 0), (0.25, 6), (0.75, 18), (1.0, 24)])
+def test_nothing_done_in_the_kitchen_resembles_the_hobby_room(overlap, shared):
+    found = world.actions(3, overlap, hobby=0.5)
+    fpv, tpv = found["fpv"], found["tpv"]
+    hobby = [action for action in fpv if action.verb in world.HOBBY_SUITS]
+    assert (len(fpv), len(tpv), len(hobby)) == (24, 24, 12)
+    assert len(set(fpv) & set(tpv)) == shared
+    filmed_twice = [action for action in hobby if action in tpv]
+    assert len(filmed_twice) == max(shared - 12, 0)  # they come last
+    kitchen = [action for action in (*fpv, *tpv) if action not in hobby]
+    assert not {a.verb for a in kitchen} & {a.verb for a in hobby}
+    assert not {a.noun for a in kitchen} & {a.noun for a in hobby}
+
+
 def test_most_actions_share_only_a_verb_or_a_noun_with_third_person():
     fpv, tpv = told_actions("fpv", 0.2, seed=0), told_actions("tpv", 0.2, seed=0)
     verbs, nouns = {verb for verb, _ in tpv}, {noun for _, noun in tpv}
