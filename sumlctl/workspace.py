@@ -8,8 +8,6 @@ from pathlib import Path
 
 from sumlctl.errors import SumlError, unknown_name
 
-SEGMENTS = "segments.parquet"  # in the folder of a store
-
 
 @dataclass(frozen=True)
 class Workspace:
@@ -66,7 +64,7 @@ class Workspace:
 
     def segments(self, dataset: str) -> Path:
         """The table of what a dataset's store holds."""
-        return self.store(dataset) / SEGMENTS
+        return self.store(dataset) / "segments.parquet"
 
     def weights(self, name: str) -> Path:
         """A file of pretrained weights.

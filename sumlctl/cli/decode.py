@@ -64,8 +64,8 @@ def _say_what_is_left_out(one: Any) -> None:
         console.note(f"{name}: {len(one.folders):,} folders of pictures are read as they are")
     if one.changed:
         console.warn(
-            f"{name}: {len(one.changed):,} videos have changed since they were indexed, "
-            f"such as {one.changed[0]}; run `sumlctl index {name}` again"
+            f"{name}: {len(one.changed):,} videos are gone or have changed since they were "
+            f"indexed, such as {one.changed[0]}; run `sumlctl index {name}` again"
         )
     for video, reason in list(one.failed.items())[:_MOST_NAMED]:
         console.warn(f"{name}: video {video} is left out: {reason}")

@@ -187,7 +187,7 @@ class _Videos:
         stamps = self.rows.filter("usable")
         columns = stamps.select("video_id", "size_bytes", "mtime_ns").iter_rows()
         indexed = {name: (size, changed) for name, size, changed in columns}
-        self.store = manifest.Contents(workspace.store(dataset), indexed)
+        self.store = manifest.Contents(workspace.segments(dataset), indexed)
 
     def clips(self, rows: pl.DataFrame) -> list[Clip]:
         """Clips from decodable rows; says what the store is good for."""

@@ -41,7 +41,7 @@ class Decoded:
         psnr_db: mean of the files, against the original scaled alike.
         lowest_psnr_db: of the worst file.
         failed: video id -> why a part of it is not in the store.
-        changed: videos that are no longer as they were indexed.
+        changed: videos that are gone, or no longer as they were indexed.
         folders: videos that are folders of pictures and need no store.
         folder: where the files are.
     """
@@ -89,8 +89,16 @@ class _Store:
             self.save()
 
     def save(self) -> None:
-        manifest.write(self.work.folder, self.rows, self.config)
+        manifest.write(self.work.path, self.rows, self.work.inputs, self.config)
         self.saved = time.monotonic()
+
+    def sweep(self) -> None:
+        """Removes files that no row tells of: superseded ones, and what killed processes left."""
+        told = {row["file"] for row in self.rows}
+        for pattern in ("*.mp4", ".*.tmp"):
+            for path in self.work.path.parent.glob(pattern):
+                if path.name not in told:
+                    path.unlink(missing_ok=True)
 
 
 def decode(dataset: str, workspace: Workspace, wanted: Wanted, *, jobs: int = 1) -> Decoded:
@@ -111,17 +119,14 @@ def decode(dataset: str, workspace: Workspace, wanted: Wanted, *, jobs: int = 1)
     work = plan(dataset, workspace, wanted)
     config = asdict(wanted) | {"settings": str(wanted.settings)}
     store = _Store(work, work.kept.copy(), config)
-    if work.superseded:
-        store.save()
-        for row in work.superseded:
-            (work.folder / row["file"]).unlink(missing_ok=True)
     failed: dict[str, str] = {}
-    if work.todo:
+    if work.todo or work.superseded:
+        store.save()
+        store.sweep()
         try:
             failed = _make(store, jobs)
         finally:
-            for left_over in work.folder.glob(".*.tmp"):  # of workers that were killed
-                left_over.unlink(missing_ok=True)
+            store.sweep()
             store.save()
     return _summary(store, failed)
 
@@ -156,7 +161,7 @@ def _make(store: _Store, jobs: int) -> dict[str, str]:
 
 def _summary(store: _Store, failed: dict[str, str]) -> Decoded:
     work, rows = store.work, store.rows
-    contents = manifest.Contents(work.folder, work.stamps)
+    contents = manifest.Contents(work.path, work.stamps)
     psnr_db = [row["psnr_db"] for row in rows]
     return Decoded(
         work.dataset,
@@ -172,5 +177,5 @@ def _summary(store: _Store, failed: dict[str, str]) -> Decoded:
         failed,
         work.changed,
         work.folders,
-        work.folder,
+        work.path.parent,
     )

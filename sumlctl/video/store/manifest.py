@@ -10,22 +10,22 @@ from typing import Any
 
 from sumlctl import tables
 from sumlctl.video.store.stored import Segment
-from sumlctl.workspace import SEGMENTS
 
 Row = dict[str, Any]
 
 
-def read(folder: Path) -> list[Row]:
+def read(path: Path) -> list[Row]:
     """The manifest's rows; none where there is no store.
 
     Raises:
         SumlError: the manifest is damaged.
     """
-    path = folder / SEGMENTS
     return tables.read(path, "segments").to_pylist() if path.is_file() else []
 
 
-def write(folder: Path, rows: Iterable[Row], config: Mapping[str, Any]) -> None:
+def write(
+    path: Path, rows: Iterable[Row], inputs: Mapping[str, str], config: Mapping[str, Any]
+) -> None:
     """Writes the manifest, in the order of videos and time.
 
     Raises:
@@ -35,13 +35,13 @@ def write(folder: Path, rows: Iterable[Row], config: Mapping[str, Any]) -> None:
 
     ordered = sorted(rows, key=lambda row: (row["video_id"], row["start_s"]))
     table = pa.Table.from_pylist(ordered, schema=tables.schema("segments"))
-    tables.write(table, folder / SEGMENTS, "segments", inputs={}, config=config)
+    tables.write(table, path, "segments", inputs=inputs, config=config)
 
 
-def is_there(folder: Path, row: Row) -> bool:
+def is_there(file: Path, row: Row) -> bool:
     """Whether the file of a row is as it was made, by its size."""
     try:
-        return (folder / row["file"]).stat().st_size == row["size_bytes"]
+        return file.stat().st_size == row["size_bytes"]
     except OSError:
         return False
 
@@ -50,7 +50,7 @@ class Contents:
     """The files of one store that may be read.
 
     Args:
-        folder: of the store.
+        path: of the manifest, which the files lie beside.
         videos: video id -> size and modification time of the video as it was indexed.
 
     Attributes:
@@ -58,20 +58,20 @@ class Contents:
         missing: files that are not there, or not as they were made.
     """
 
-    def __init__(self, folder: Path, videos: Mapping[str, tuple[int, int]]) -> None:
+    def __init__(self, path: Path, videos: Mapping[str, tuple[int, int]]) -> None:
         self.stale: set[str] = set()
         self.missing: list[Path] = []
         self._segments: dict[str, list[Segment]] = {}
-        for row in read(folder):
-            name, path = row["video_id"], folder / row["file"]
+        for row in read(path):
+            name, file = row["video_id"], path.parent / row["file"]
             if name not in videos:
                 continue
             if videos[name] != (row["video_size_bytes"], row["video_mtime_ns"]):
                 self.stale.add(name)
-            elif not is_there(folder, row):
-                self.missing.append(path)
+            elif not is_there(file, row):
+                self.missing.append(file)
             else:
-                self._segments.setdefault(name, []).append(_segment(row, path))
+                self._segments.setdefault(name, []).append(_segment(row, file))
 
     def holding(self, video_id: str, start_s: float, stop_s: float) -> tuple[Segment, ...]:
         """The adjoining files that hold a video between two times, in order; none if they don't."""

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from sumlctl import tables
 from sumlctl.errors import SumlError
+from sumlctl.video import probe
 from sumlctl.video.store import manifest, spans
 from sumlctl.video.store.encode import Settings
 from sumlctl.video.store.make import Job
@@ -65,21 +65,24 @@ class Plan:
 
     Args:
         dataset: its name.
-        folder: of the store.
+        path: of the manifest, which the files lie beside.
+        inputs: the tables that it follows from, name in the workspace -> sha256.
         todo: files to make.
         kept: rows of the manifest that stay.
-        superseded: rows of the manifest whose files nobody will read any more.
+        superseded: number of its rows whose files nobody will read any more.
         clips: the clips that have a video; each ends with it at the latest.
         stamps: video id -> size and modification time of the video when it was indexed.
-        changed: videos that are no longer as they were indexed; of these nothing is made.
+        changed: videos that are gone, or no longer as they were indexed; of these nothing is made,
+            and what there is of them stays.
         folders: videos that are folders of pictures, which need no store.
     """
 
     dataset: str
-    folder: Path
+    path: Path
+    inputs: dict[str, str]
     todo: list[Unit]
     kept: list[manifest.Row]
-    superseded: list[manifest.Row]
+    superseded: int
     clips: list[Clip]
     stamps: dict[str, Stamp]
     changed: list[str]
@@ -89,8 +92,8 @@ class Plan:
 def plan(dataset: str, workspace: Workspace, wanted: Wanted) -> Plan:
     """Finds out which files of a dataset's store are still to be made.
 
-    A file stays while its stretch, the settings and its video are the same, and as long as its
-    video is away.
+    A file stays while its stretch, the settings and its video are the same, and where its video
+    is gone, so that it could not be made again.
 
     Raises:
         SumlError: a table is missing or damaged, or no video is there.
@@ -100,25 +103,27 @@ def plan(dataset: str, workspace: Workspace, wanted: Wanted) -> Plan:
     videos = {name: row for name, row in videos.items() if name not in folders}
     stamps = {name: (row["size_bytes"], row["mtime_ns"]) for name, row in videos.items()}
     clips = _clips(dataset, workspace, {name: row["duration_s"] for name, row in videos.items()})
-    folder = workspace.store(dataset)
-    known = {_key(row): row for row in manifest.read(folder)}
+    path = workspace.segments(dataset)
+    known = {_key(row): row for row in manifest.read(path)}
     todo, kept = [], []
     for name, span in _spans(videos, clips, wanted):
         old = known.get((name, span.start_s, span.stop_s, str(wanted.settings), *stamps[name]))
-        if old is not None and manifest.is_there(folder, old):
+        if old is not None and manifest.is_there(path.parent / old["file"], old):
             kept.append(known.pop(_key(old)))
         else:
-            target = folder / f"{quote(name, safe='')}.{span.start_ms:08d}.mp4"
+            target = path.parent / f"{_file_name(name)}.{span.start_ms:08d}.mp4"
             job = Job(root / videos[name]["path"], span, wanted.settings, target)
             frames = round((span.stop_s - span.start_s) * videos[name]["fps"])
             todo.append(Unit(name, frames, stamps[name], job))
     changed = {unit.video_id for unit in todo if _stamp(unit.job.source) != unit.stamp}
     todo = [unit for unit in todo if unit.video_id not in changed]
-    away = [row for row in known.values() if row["video_id"] not in videos]
-    superseded = [row for row in known.values() if row["video_id"] in videos]
-    return Plan(
-        dataset, folder, todo, kept + away, superseded, clips, stamps, sorted(changed), folders
-    )
+    of_no_video = changed | {row["video_id"] for row in known.values()} - videos.keys()
+    kept += [row for row in known.values() if row["video_id"] in of_no_video]
+    superseded = sum(row["video_id"] not in of_no_video for row in known.values())
+    read = (workspace.table(dataset, kind) for kind in ("videos", "clips"))
+    inputs = {workspace.relative(table): tables.digest(table) for table in read}
+    left = sorted(changed), folders
+    return Plan(dataset, path, inputs, todo, kept, superseded, clips, stamps, *left)
 
 
 def _videos(dataset: str, workspace: Workspace) -> tuple[Path, dict[str, dict[str, Any]]]:
@@ -167,9 +172,13 @@ def _key(row: manifest.Row) -> tuple[Any, ...]:
     return row["video_id"], row["start_s"], row["stop_s"], row["settings"], *stamp
 
 
-def _stamp(path: Path) -> Stamp | None:
+def _file_name(video_id: str) -> str:
+    """As readable as it can be; percent signs are escaped so that no two ids share a name."""
+    return video_id.replace("%", "%25").replace("/", "%2F")
+
+
+def _stamp(path: Path) -> tuple[int | None, int] | None:
     try:
-        found = path.stat()
+        return probe.stamp(path)
     except OSError:
         return None
-    return found.st_size, found.st_mtime_ns

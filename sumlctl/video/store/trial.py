@@ -32,7 +32,7 @@ class Estimate:
         seconds: time to make them, about; None where no trial succeeded.
         free_bytes: room on the disk.
         failed: video id -> why a trial failed.
-        changed: videos that are no longer as they were indexed.
+        changed: videos that are gone, or no longer as they were indexed.
         folders: videos that are folders of pictures and need no store.
         folder: where the files will be.
     """
@@ -83,11 +83,11 @@ def estimate(dataset: str, workspace: Workspace, wanted: Wanted, *, jobs: int = 
         frames,
         size_bytes,
         seconds,
-        shutil.disk_usage(_existing(work.folder)).free,
+        shutil.disk_usage(_existing(work.path.parent)).free,
         failed,
         work.changed,
         work.folders,
-        work.folder,
+        work.path.parent,
     )
 
 

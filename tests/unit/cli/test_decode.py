@@ -36,7 +36,7 @@ def test_decode_names_what_it_leaves_out(workspace, videos, sumlctl):
         file.write(b"\0")
     done = sumlctl("decode", "kitchen")
     assert done.code == 0
-    assert "1 videos have changed since they were indexed, such as v0" in done.err
+    assert "1 videos are gone or have changed since they were indexed, such as v0" in done.err
     assert "run `sumlctl index kitchen` again" in done.err
 
 
