@@ -23,6 +23,10 @@ class Workspace:
         return self.root / "manifests"
 
     @property
+    def locks(self) -> Path:
+        return self.root / ".locks"
+
+    @property
     def pipelines(self) -> Path:
         return self.root / "pipelines"
 

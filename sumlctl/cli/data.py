@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sumlctl import console
+from sumlctl import console, locks
 from sumlctl.cli.common import HERE, DeviceOption, JsonOption, WorkspaceOption
 
 _INDEX_COLUMNS = (
@@ -62,15 +63,16 @@ def index(
 
     done = []
     for name in datasets:
-        found = indexing.index(
-            name,
-            workspace,
-            annotations=annotations,
-            videos=videos,
-            jobs=jobs,
-            retry_unreadable=retry is Retry.UNREADABLE,
-        )
-        receipts.leave(workspace, data_steps.index(workspace, name, annotations, videos))
+        with locks.alone(workspace, f"index {name}"):
+            found = indexing.index(
+                name,
+                workspace,
+                annotations=annotations,
+                videos=videos,
+                jobs=jobs,
+                retry_unreadable=retry is Retry.UNREADABLE,
+            )
+            receipts.leave(workspace, data_steps.index(workspace, name, annotations, videos))
         done.append(found)
     if json:
         console.show_json([_plain(asdict(d)) for d in done])
@@ -112,10 +114,15 @@ def embed(
     names = datasets or _every_indexed(workspace)
     choice = choose.choose(encoder)
     done = []
-    for found in embedding.embed(names, workspace, choice, device=device, batch_size=batch_size):
-        step = data_steps.embed(workspace, found.dataset, encoder or choice.name, choice.weights)
-        receipts.leave(workspace, step)
-        done.append(_plain(asdict(found)))
+    with ExitStack() as held:
+        for name in dict.fromkeys(names):
+            held.enter_context(locks.alone(workspace, f"embed {name}"))
+        every = embedding.embed(names, workspace, choice, device=device, batch_size=batch_size)
+        for found in every:
+            named = encoder or choice.name
+            step = data_steps.embed(workspace, found.dataset, named, choice.weights)
+            receipts.leave(workspace, step)
+            done.append(_plain(asdict(found)))
     if json:
         console.show_json(done)
         return

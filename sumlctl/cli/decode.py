@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sumlctl import console
+from sumlctl import console, locks
 from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption
 
 _MOST_NAMED = 10  # videos named one by one
@@ -46,10 +46,11 @@ def decode(
     chosen = {"short_side": short_side, "crf": crf, "margin": margin, "whole": whole}
     done = []
     for name in datasets:
-        done.append(do(name, workspace, wanted, jobs=jobs))
-        _say_what_is_left_out(done[-1])
-        if not dry_run:
-            receipts.leave(workspace, data_steps.decode(workspace, name, chosen))
+        with locks.alone(workspace, f"decode {name}"):
+            done.append(do(name, workspace, wanted, jobs=jobs))
+            _say_what_is_left_out(done[-1])
+            if not dry_run:
+                receipts.leave(workspace, data_steps.decode(workspace, name, chosen))
     if json:
         console.show_json([asdict(one) | {"folder": str(one.folder)} for one in done])
     elif dry_run:

@@ -37,7 +37,8 @@ def register(app: typer.Typer) -> None:
 
 def _files(root: Path) -> dict[Path, int]:
     found = (path for path in sorted(root.rglob("*")) if path.is_file())
-    return {path: path.stat().st_mtime_ns for path in found}
+    seen = (path for path in found if not path.parent.name.startswith("."))
+    return {path: path.stat().st_mtime_ns for path in seen}
 
 
 def _say_what_was_made(root: Path, before: dict[Path, int], spent_s: float) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sumlctl import console
+from sumlctl import console, locks
 from sumlctl.cli.common import HERE, DeviceOption, JsonOption, WorkspaceOption
 
 FpvOption = Annotated[str | None, typer.Option("--fpv", help="First-person dataset.")]
@@ -50,9 +50,10 @@ def mine_pairs(
     for name in (fpv, *tpv):
         pool.check_dataset(workspace, name)
     settings = pairs.Settings(split, top_k, min_similarity, assign, index, seed, match)
-    mined = pairs.mine(fpv, tpv, workspace, settings, encoder=encoder, device=device)
-    step = data_steps.mine_pairs(workspace, fpv, tpv, mined.encoder, vars(settings))
-    receipts.leave(workspace, step)
+    with locks.alone(workspace, f"mine-pairs {fpv}--{'+'.join(tpv)}"):
+        mined = pairs.mine(fpv, tpv, workspace, settings, encoder=encoder, device=device)
+        step = data_steps.mine_pairs(workspace, fpv, tpv, mined.encoder, vars(settings))
+        receipts.leave(workspace, step)
     for side in (mined.fpv, mined.tpv):
         pairs.say_left_out(side)
     summary = pairs.summary(mined)

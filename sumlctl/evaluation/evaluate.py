@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from sumlctl import components, config, console, tables
+from sumlctl import components, config, console, locks, tables
 from sumlctl.config import Pipeline
 from sumlctl.errors import SumlError
 from sumlctl.evaluation import bootstrap, trained, whole_videos
@@ -107,7 +107,8 @@ def evaluate(
     path = folder / "predictions.parquet"
     data = pipeline.data
     if not asked.scores_only:
-        _predict(workspace, folder, pipeline, asked)
+        with locks.alone(workspace, f"eval {folder.name}"):
+            _predict(workspace, folder, pipeline, asked)
     table = tables.read(path, "predictions")
     predictions = pl.DataFrame(table)
     protocol = asked.protocol or _default_protocol(data.fpv, predictions)

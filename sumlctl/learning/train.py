@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from sumlctl import components, console, settings
+from sumlctl import components, console, locks, settings
 from sumlctl.config import Pipeline
 from sumlctl.errors import SumlError
 from sumlctl.learning import checkpoints, pairs, runs, stage_one, stages, two_view
@@ -134,8 +134,12 @@ def train(
         folder = runs.claim(workspace, pipeline, run, inputs, quarantined)
         console.note(settings.dump(pipeline))
     folder = Path(fabric.broadcast(str(folder)))
-    log = RunLog(folder, fabric.is_global_zero, pipeline.log, asdict(pipeline))
-    with closing(log), open_reader(workspace, pipeline) as reader:
+    writing = locks.alone(workspace, f"train {folder.name}")
+    with (
+        writing if fabric.is_global_zero else nullcontext(),
+        closing(RunLog(folder, fabric.is_global_zero, pipeline.log, asdict(pipeline))) as log,
+        open_reader(workspace, pipeline) as reader,
+    ):
         validate = validator(workspace, pipeline, reader) if validator else None
         _Run(workspace, prepared, fabric, folder, log, reader, validate).train()
     return folder

@@ -7,15 +7,11 @@ the table still fits, and a run that goes on can have the videos that it began w
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sumlctl import tables
-from sumlctl.errors import from_os_error
+from sumlctl import locks, tables
 from sumlctl.workspace import Workspace
 
 # Dataset -> ids of its videos in quarantine.
@@ -40,7 +36,7 @@ def put(workspace: Workspace, files: Mapping[str, tuple[str, str]]) -> int:
     count = 0
     for dataset in {clip_id.partition("/")[0] for clip_id, _ in files.values()}:
         path = workspace.table(dataset, "videos")
-        with _alone(path.parent):
+        with locks.alone(workspace, f"videos {dataset}", wait=True):
             table = tables.read(path, "videos")
             root = workspace.root / (
                 tables.metadata(table, "videos_root") or workspace.data(dataset, "videos")
@@ -101,18 +97,3 @@ def _metadata(table: Any) -> dict[str, Any]:
     keys = [key.decode() for key in table.schema.metadata]
     names = {key.removeprefix("sumlctl.") for key in keys if key.startswith("sumlctl.")}
     return {name: tables.metadata(table, name) for name in names - {"schema", "version"}}
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keeps other processes out that do the same; where files cannot be locked, nobody."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise from_os_error(error, folder) from error
-    try:
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
