@@ -1,7 +1,4 @@
-"""Films the generated world: motions, and the two cameras that see them.
-
-Motions are in object radii; cameras are set up in picture heights; y points down.
-"""
+"""Films the generated world with two cameras, set up in picture heights; y points down."""
 
 from __future__ import annotations
 
@@ -12,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sumlctl.datasets.motion import Pose, motion
 from sumlctl.datasets.shapes import OBJECTS, Part, Picture, Place, Point, paint, rod
 from sumlctl.datasets.world import Segment, Video
 from sumlctl.tables import whole_file
@@ -22,51 +20,6 @@ _SURFACES = ((150, 130, 105), (125, 135, 140), (165, 155, 145), (110, 105, 100),
 _STEEL = (150, 155, 165)
 _NOISE = 4.0
 _MARGIN = 0.5
-
-
-class Pose(NamedTuple):
-    """What an action does to its object at one moment.
-
-    Args:
-        x, y: how far the object is from where it stands.
-        angle, gap, width: its form, see `shapes.Place`.
-        tool: the tip of the tool in the right hand, which else holds the object.
-    """
-
-    x: float = 0.0
-    y: float = 0.0
-    angle: float = 0.0
-    gap: float = 0.0
-    width: float = 1.0
-    tool: Point | None = None
-
-
-def motion(verb: str, done: float, waves: float) -> Pose:
-    """The pose of the object once a share of the action is done.
-
-    Args:
-        done: that share, from 0 to 1.
-        waves: how often a repeated movement comes round in the whole action.
-    """
-    ease, turn = done * done * (3 - 2 * done), 2 * pi * waves * done
-    poses = {
-        "take": Pose(y=-1.5 * ease),
-        "put": Pose(y=-1.5 * (1 - ease)),
-        "open": Pose(gap=0.75 * ease),
-        "close": Pose(gap=0.75 * (1 - ease)),
-        "pour": Pose(y=-0.5, angle=1.8 * ease),
-        "stir": Pose(tool=(0.7 * cos(turn), 0.5 * sin(turn))),
-        "cut": Pose(tool=(0.1, 0.7 * cos(turn) - 0.3)),
-        "squeeze": Pose(width=0.75 + 0.25 * cos(turn)),
-        "shake": Pose(x=0.7 * sin(turn), y=-0.5),
-        "wipe": Pose(tool=(0.9 * sin(turn), 0.1)),
-        "push": Pose(x=2.2 * ease - 1.1),
-        "repair": Pose(tool=(0.25 * cos(2 * turn), 0.25 * sin(2 * turn) - 0.2)),
-        "paint": Pose(tool=(0.6 * sin(turn), 0.6 * sin(turn))),
-        "flip": Pose(angle=3.1 * ease),
-        "toss": Pose(y=-1.3 * abs(sin(turn / 2))),
-    }
-    return poses[verb]
 
 
 class Camera(NamedTuple):

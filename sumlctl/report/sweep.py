@@ -83,17 +83,18 @@ def draw(groups: Sequence[Group], against: str, path: Path) -> None:
         grid = figure.subplots(
             len(heights), columns, squeeze=False, sharey="row", height_ratios=heights
         )
+        figure.suptitle(f"gain over {against}, with 95 % intervals", fontsize=10)
         for i in range(columns):
-            _forest(grid[0, i], groups, [_main(group.gains)[i] for group in groups], against)
+            _forest(grid[0, i], groups, [_main(group.gains)[i] for group in groups])
             if lines:
                 _curves(grid[1, i], lines, i)
         if lines:
-            grid[1, 0].set_ylabel(f"gain over {against}\n(percentage points)")
+            grid[1, 0].set_ylabel("percentage points")
             handles, labels = grid[1, 0].get_legend_handles_labels()
             figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
 
 
-def _forest(axes: Any, groups: Sequence[Group], gains: Sequence[Gain], against: str) -> None:
+def _forest(axes: Any, groups: Sequence[Group], gains: Sequence[Gain]) -> None:
     axes.axvline(0, color="0.5", lw=0.8)
     for place, gain in enumerate(gains):
         axes.plot([100 * gain.low, 100 * gain.high], [place, place], color="0.1", lw=1.2)
@@ -101,7 +102,7 @@ def _forest(axes: Any, groups: Sequence[Group], gains: Sequence[Gain], against: 
         axes.plot(100 * gain.difference, place, "o", ms=4.5, mfc=face, mec="0.1", mew=1.2)
     axes.set_yticks(range(len(groups)), [group.name for group in groups], parse_math=False)
     axes.set_ylim(len(groups) - 0.4, -0.6)
-    axes.set_xlabel(f"percentage points over {against}")
+    axes.set_xlabel("percentage points")
     axes.set_title(label(_row(gains[0])), fontsize=9)
     axes.grid(axis="x", alpha=0.3, lw=0.5)
     axes.spines[["top", "right", "left"]].set_visible(False)

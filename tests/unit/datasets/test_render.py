@@ -4,16 +4,17 @@ import av
 import numpy as np
 import pytest
 
-from sumlctl.datasets.render import Footage, motion, write_mp4
+from sumlctl.datasets.motion import motion
+from sumlctl.datasets.render import PLAIN, Footage, Variety, write_mp4
 from sumlctl.datasets.world import Action, Segment, Video
 
 SIZE, FPS = (96, 72), 12
 
 
-def film(viewpoint, verb="take", noun="tomato", video_id="X01_1"):
+def film(viewpoint, verb="take", noun="tomato", video_id="X01_1", variety=PLAIN):
     segment = Segment(Action(verb, noun), 0.5, 2.5, "")
     video = Video(video_id, "X01", "train", (segment,), 3.0)
-    return np.stack(list(Footage(video, viewpoint, SIZE, FPS, 0).frames()))
+    return np.stack(list(Footage(video, viewpoint, SIZE, FPS, 0, variety).frames()))
 
 
 def red(frames):
@@ -51,6 +52,30 @@ def test_the_object_is_there_during_the_action_only(viewpoint):
 def test_objects_are_larger_in_first_person():
     fpv, tpv = (red(film(viewpoint))[7:29].sum() for viewpoint in ("fpv", "tpv"))
     assert fpv > 2 * tpv
+
+
+def test_a_closer_camera_shows_the_same_scene_larger():
+    far, near = (red(film("tpv", variety=Variety(zoom=zoom))) for zoom in (1.0, 2.0))
+    assert near.shape == far.shape
+    assert near[7:29].sum() / far[7:29].sum() == pytest.approx(4, rel=0.25)  # an area
+    columns = np.arange(SIZE[0])
+    middles = [(mask[7:29].sum((0, 1)) * columns).sum() / mask[7:29].sum() for mask in (far, near)]
+    off_centre = [middle - SIZE[0] / 2 for middle in middles]
+    assert off_centre[1] == pytest.approx(2 * off_centre[0], abs=1.5)
+
+
+def test_a_full_tint_hides_a_thing_s_own_colour():
+    tinted = [film("fpv", video_id=f"X01_{i}", variety=Variety(tint=1.0)) for i in range(6)]
+    own = [red(frames)[7:29].sum() for frames in tinted]
+    assert min(own) < 0.1 * red(film("fpv"))[7:29].sum()
+
+
+def test_bystanders_are_there_all_the_time_and_leave_the_hands_alone():
+    alone, among = film("fpv").astype(int), film("fpv", variety=Variety(bystanders=4)).astype(int)
+    differs = (np.abs(alone - among).max(axis=-1) > 30).mean(axis=(1, 2))
+    assert differs.min() > 0.01
+    thing = red(alone)[7:29]
+    assert (red(among)[7:29] & thing).sum() > 0.9 * thing.sum()
 
 
 @pytest.mark.parametrize("viewpoint", ["fpv", "tpv"])
