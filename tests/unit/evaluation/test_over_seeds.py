@@ -81,7 +81,7 @@ def test_seeds_vary_like_the_standard_error_of_their_mean():
     target, clips = world()
     wrong, right = predicted(target, 0.0, 0), predicted(target, 1.0, 0)
     outcomes = [1, 1, 0, 1, 0, 1, 1, 0, 0, 1, 1, 0]
-    first = {seed: wrong for seed in range(len(outcomes))}
+    first = dict.fromkeys(range(len(outcomes)), wrong)
     second = {seed: right if one else wrong for seed, one in enumerate(outcomes)}
     gain = top_1(over_seeds.gains(first, second, "top_k", Context(clips)))
     error = np.std(outcomes, ddof=1) / len(outcomes) ** 0.5
@@ -91,7 +91,7 @@ def test_seeds_vary_like_the_standard_error_of_their_mean():
 def test_one_common_seed_is_too_few():
     target, clips = world()
     run = predicted(target, 0.5, 0)
-    with pytest.raises(SumlError, match="too few seeds .* got 1; expected at least 2"):
+    with pytest.raises(SumlError, match=r"too few seeds .* got 1; expected at least 2"):
         over_seeds.gains({0: run, 1: run}, {1: run, 2: run}, "top_k", Context(clips))
 
 
