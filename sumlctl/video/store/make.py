@@ -130,17 +130,21 @@ def try_out(job: Job) -> Cost:
 
 def _encoded(job: Job) -> tuple[Fraction, Encoded, float]:
     """The video's tick, the file, and the seconds it took to get to its first frame."""
+    import av
+
     begin = time.perf_counter()
-    with open_video(job.source) as (container, stream):
-        tick = stream.time_base
-        assert tick is not None
-        frames = _frames(job, container, stream, tick)
-        head = next(frames)
-        lead_s = time.perf_counter() - begin
-        span, settings = job.span, job.settings
-        steps = np.linspace(span.start_s, span.stop_s, _SAMPLES + 2)[1:-1]
-        sample_at = [int(step / tick) for step in steps]
-        encoded = encode(chain([head], frames), tick, settings, sample_at)
+    steps = np.linspace(job.span.start_s, job.span.stop_s, _SAMPLES + 2)[1:-1]
+    try:
+        with open_video(job.source) as (container, stream):
+            tick = stream.time_base
+            assert tick is not None
+            frames = _frames(job, container, stream, tick)
+            head = next(frames)
+            lead_s = time.perf_counter() - begin
+            sample_at = [int(step / tick) for step in steps]
+            encoded = encode(chain([head], frames), tick, job.settings, sample_at)
+    except av.FFmpegError as error:
+        _refuse(job, "cannot be read", reason(error))
     return tick, encoded, lead_s
 
 

@@ -20,6 +20,8 @@ KINDS = {
     "pyramid.mkv": {"options": {"x264-params": "b-adapt=0:bframes=5:b-pyramid=strict"}},
     "all_p.mp4": {"b_frames": 0},
     "open_gop.mp4": {"options": {"x264-params": "open-gop=1:scenecut=0"}},
+    "short_open_gops.mp4": {"gop": 5, "options": {"x264-params": "open-gop=1:scenecut=0"}},
+    "short_closed_gops.mp4": {"gop": 5, "options": {"x264-params": "open-gop=0:scenecut=0"}},
     "edited.mp4": {"shift": 5},
     "variable.mp4": {"n": 10, "ticks": 1000, "stamps": VARIABLE},
 }
@@ -99,6 +101,51 @@ def test_pictures_that_nothing_refers_to_are_not_decoded(make_video):
     counted.frames = 0
     decoder.read([0.0, 0.1], None)
     assert counted.frames < 8  # and nothing after the last wanted one
+
+
+GROUPS_OF_FIVE = {"gop": 5, "options": {"x264-params": "open-gop=0:scenecut=0:b-adapt=0"}}
+
+
+def test_groups_without_a_wanted_frame_are_not_decoded(make_video, numbers):
+    video = make_video("groups.mp4", 40, b_frames=0, **GROUPS_OF_FIVE)
+    decoder = PyavDecoder(video)
+    decoder._codec = counted = Counted(decoder._codec)
+    # Of each group, what precedes the wanted frame: 3, none, none, 1, none, 5.
+    found = decoder.read([0.2, 1.5, 2.9], None)
+    assert (numbers(found.pixels), counted.frames) == ([2, 15, 29], 3 + 1 + 5)
+
+
+def test_what_follows_the_last_wanted_frame_of_a_group_is_not_decoded(make_video, numbers):
+    """With two frames between others that refer to them: I b b P b, decoded as I P b b P."""
+    decoder = PyavDecoder(make_video("groups.mp4", 40, **GROUPS_OF_FIVE))
+    decoder._codec = counted = Counted(decoder._codec)
+    assert numbers(decoder.read([0.0, 1.0, 2.0], None).pixels) == [0, 10, 20]
+    assert counted.frames == 3
+
+
+def recovery_points(video):
+    """Frames that the file calls keyframes although they are not IDR pictures."""
+    with av.open(str(video)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    kinds = {}
+    for packet in packets:
+        content, place, found = bytes(packet), 0, []
+        while place < len(content):
+            found.append(content[place + 4] & 31)
+            place += 4 + int.from_bytes(content[place : place + 4], "big")
+        kinds[packet.pts] = packet.is_keyframe and 5 not in found
+    return [number for number, pts in enumerate(sorted(kinds)) if kinds[pts]]
+
+
+@pytest.mark.parametrize("parameters", ["open-gop=1:scenecut=0", "intra-refresh=1"])
+def test_keyframes_that_others_reach_across_do_not_end_a_group(make_video, numbers, parameters):
+    video = make_video("points.mp4", 40, gop=6, options={"x264-params": parameters})
+    assert recovery_points(video)
+    decoder = PyavDecoder(video)
+    for first in range(0, 40, 3):
+        for last in range(first, 40, 5):
+            found = decoder.read([first / 10, last / 10], None)
+            assert numbers(found.pixels) == [first, last]
 
 
 def test_stripes_too_fine_for_the_size_become_grey(make_video):

@@ -115,6 +115,13 @@ def test_psnr_is_that_of_the_pictures_handed_out(make_video, store):
     assert made.size_bytes == segment.path.stat().st_size
 
 
+def test_a_file_that_is_no_video_is_not_stored(tmp_path):
+    page = tmp_path / "page.mp4"
+    page.write_bytes(b"<html>404</html>")
+    with pytest.raises(SumlError, match=r"page\.mp4: cannot be read, got InvalidDataError"):
+        make(Job(page, Span(0, 1000), Settings(), tmp_path / "store" / "x.mp4"))
+
+
 def test_what_cannot_be_read_to_its_end_is_not_stored(make_video, damage, tmp_path):
     steady = {"x264-params": "scenecut=0"}
     video = make_video("damaged.mp4", b_frames=0, paint=noisy, options=steady)
