@@ -28,6 +28,18 @@ _MAKERS = {
     "results": "sumlctl run",
 }
 
+# Statuses of clips that have frames.
+DECODABLE = ("ok", "truncated")
+
+# What every row of metrics says.
+_MEASURE = {
+    "protocol": "string",
+    "task": "string",
+    "subset": "string",
+    "metric": "string",
+    "k": "int16",
+    "value": "double",
+}
 _COLUMNS: dict[str, dict[str, str]] = {
     "videos": {
         "dataset": "string",
@@ -103,12 +115,7 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "n_views": "int16",
     },
     "metrics": {
-        "protocol": "string",
-        "task": "string",
-        "subset": "string",
-        "metric": "string",
-        "k": "int16",
-        "value": "double",
+        **_MEASURE,
         "n_clips": "int64",
         "n_views": "int16",
     },
@@ -119,12 +126,7 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "run": "string",
         "seed": "int64",
         "settings": "string",
-        "protocol": "string",
-        "task": "string",
-        "subset": "string",
-        "metric": "string",
-        "k": "int16",
-        "value": "double",
+        **_MEASURE,
         "paper": "double",
         "n_clips": "int64",
         "n_views": "int16",

@@ -42,15 +42,16 @@ def decode(
     from sumlctl.workflow import data_steps, receipts
 
     wanted = Wanted(Settings(short_side, crf), margin, whole)
-    do: Any = trial.estimate if dry_run else build.decode
     chosen = {"short_side": short_side, "crf": crf, "margin": margin, "whole": whole}
-    done = []
+    done: list[Any] = []
     for name in datasets:
-        with locks.alone(workspace, f"decode {name}"):
-            done.append(do(name, workspace, wanted, jobs=jobs))
-            _say_what_is_left_out(done[-1])
-            if not dry_run:
+        if dry_run:
+            done.append(trial.estimate(name, workspace, wanted, jobs=jobs))
+        else:
+            with locks.alone(workspace, f"decode {name}"):
+                done.append(build.decode(name, workspace, wanted, jobs=jobs))
                 receipts.leave(workspace, data_steps.decode(workspace, name, chosen))
+        _say_what_is_left_out(done[-1])
     if json:
         console.show_json([asdict(one) | {"folder": str(one.folder)} for one in done])
     elif dry_run:

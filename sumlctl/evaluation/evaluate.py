@@ -190,9 +190,8 @@ def _predict(workspace: Workspace, folder: Path, pipeline: Pipeline, asked: Requ
     whole = _whole_videos(asked.protocol, data.fpv)
     checkpoint = checkpoints.of_run(folder, asked.checkpoint)
     checkpoints.read(checkpoint)  # a fault of the file is told before anything is read for it
-    clips_table, videos_table = (workspace.table(data.fpv, kind) for kind in ("clips", "videos"))
-    inputs = {workspace.relative(p): tables.digest(p) for p in (clips_table, checkpoint)}
-    inputs[workspace.relative(videos_table)] = quarantine.indexed_digest(videos_table)
+    used = [*(workspace.table(data.fpv, kind) for kind in ("clips", "videos")), checkpoint]
+    inputs = {workspace.relative(path): quarantine.digest(path) for path in used}
     fabric = launch(1, pipeline.precision)
     settings = _settings(pipeline, views, whole, str(fabric.strategy.precision.precision))
     path = folder / "predictions.parquet"

@@ -20,7 +20,6 @@ from sumlctl.video.store import manifest
 from sumlctl.video.store.stored import Segment
 from sumlctl.workspace import Workspace
 
-_DECODABLE = ("ok", "truncated")
 _WHOLE_FRAME = 1e-6  # of a frame; less is rounding
 
 
@@ -123,7 +122,7 @@ def load(
         videos[dataset] = _Videos(workspace, dataset, quarantined)
         parts.append(_with_videos(_of_split(rows, split, viewpoint, path), videos[dataset]))
     annotated = pl.concat(parts)
-    decodable = pl.col("status").is_in(_DECODABLE)
+    decodable = pl.col("status").is_in(tables.DECODABLE)
     left_out = dict(annotated.filter(~decodable).get_column("status").value_counts().iter_rows())
     rows = annotated.filter(decodable)
     if left_out:
@@ -160,7 +159,7 @@ def _of_split(rows: pl.DataFrame, split: str, viewpoint: str, path: Path) -> pl.
 def _with_videos(rows: pl.DataFrame, videos: _Videos) -> pl.DataFrame:
     """Adds the video's path and rate; no clip reaches beyond the end of its video."""
     of_video = videos.rows.select("video_id", "fps", "duration_s", "path", "usable")
-    without = pl.col("status").is_in(_DECODABLE) & ~pl.col("usable").fill_null(False)
+    without = pl.col("status").is_in(tables.DECODABLE) & ~pl.col("usable").fill_null(False)
     return (
         rows.join(of_video, on="video_id", how="left", maintain_order="left")
         .with_columns(

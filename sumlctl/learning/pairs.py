@@ -160,17 +160,15 @@ def _paired(workspace: Workspace, data: Data, fpv: ClipSet, tpv: ClipSet) -> Pai
 def _digests(
     workspace: Workspace, datasets: Sequence[str], encoder: str = "", pairs: Path | None = None
 ) -> dict[str, str]:
-    digests = {pairs: tables.digest(pairs)} if pairs else {}
+    paths = [pairs] if pairs else []
     for dataset in datasets:
-        path = workspace.table(dataset, "clips")
-        digests[path] = tables.digest(path)
-        path = workspace.table(dataset, "videos")
-        digests[path] = quarantine.indexed_digest(path)
-        if encoder:
-            path = workspace.narrations(dataset, encoder)
-            digests[path] = tables.digest(path)
+        paths += [workspace.table(dataset, kind) for kind in ("clips", "videos")]
+        paths += [workspace.narrations(dataset, encoder)] if encoder else []
     # Not resolved: a workspace whose folders are links has the same names.
-    return {path.relative_to(workspace.root).as_posix(): sha256 for path, sha256 in digests.items()}
+    return {
+        path.relative_to(workspace.root).as_posix(): quarantine.digest(path)
+        for path in dict.fromkeys(paths)
+    }
 
 
 def _check_clips(path: Path, pairs: pl.DataFrame, viewpoint: str, clip_set: ClipSet) -> None:

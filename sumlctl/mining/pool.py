@@ -74,7 +74,7 @@ def _clips(source: Path, viewpoint: str, split: str, left_out: dict[str, int]) -
             expected=f"{viewpoint} {split}",
             fix="Choose another dataset or --split.",
         )
-    usable = pl.col("status").is_in(["ok", "truncated"])
+    usable = pl.col("status").is_in(tables.DECODABLE)
     if clips.select(usable.any()).item():
         _leave_out(left_out, "no usable video", clips.filter(~usable))
         clips = clips.filter(usable)

@@ -23,7 +23,6 @@ from sumlctl.video.streams import (
     stamped_from,
 )
 
-_MEMORY_MB = 2048  # that a worker may grow by; 8K video takes about one
 _DECODED_AT_LEAST = 200_000  # bytes per second; small 1080p60 files came to 500,000 on one core
 
 
@@ -128,7 +127,8 @@ def probe_many(
         deadline_s += max((stamp(path)[0] or 0 for path in rates), default=0) / _DECODED_AT_LEAST
     failed: dict[Path, str] = {}
     look = partial(_probe_one, rates=rates, whole=whole)
-    run = partial(supervise.run, jobs=jobs, deadline_s=deadline_s, memory_mb=_MEMORY_MB)
+    memory_mb = supervise.DECODING_MB
+    run = partial(supervise.run, jobs=jobs, deadline_s=deadline_s, memory_mb=memory_mb)
     for path, found in run(look, rates):
         if isinstance(found, supervise.Failure):
             failed[path] = found.reason

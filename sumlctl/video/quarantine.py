@@ -8,10 +8,12 @@ the table still fits, and a run that goes on can have the videos that it began w
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from sumlctl import locks, tables
+from sumlctl.errors import SumlError
 from sumlctl.workspace import Workspace
 
 # Dataset -> ids of its videos in quarantine.
@@ -38,9 +40,7 @@ def put(workspace: Workspace, files: Mapping[str, tuple[str, str]]) -> int:
         path = workspace.table(dataset, "videos")
         with locks.alone(workspace, f"videos {dataset}", wait=True):
             table = tables.read(path, "videos")
-            root = workspace.root / (
-                tables.metadata(table, "videos_root") or workspace.data(dataset, "videos")
-            )
+            root = workspace.videos_root(dataset, tables.metadata(table, "videos_root"))
             marks = {}
             for row in table.select(["video_id", "path", "status"]).to_pylist():
                 file = str((root / row["path"]).absolute())
@@ -61,7 +61,7 @@ def _mark(path: Path, table: Any, reasons: Mapping[str, str]) -> None:
             row |= {"status": "unreadable", "error": reasons[row["video_id"]]}
     kept = _metadata(table) | {
         _MARKS: sorted(marked(table) | reasons.keys()),
-        _DIGEST: indexed_digest(path),
+        _DIGEST: digest(path),
     }
     inputs, config = kept.pop("inputs"), kept.pop("config")
     after = pa.Table.from_pylist(rows, schema=tables.schema("videos"))
@@ -83,13 +83,17 @@ def now(workspace: Workspace, datasets: Iterable[str]) -> Quarantined:
     return {dataset: sorted(videos) for dataset, videos in found.items() if videos}
 
 
-def indexed_digest(path: Path) -> str:
-    """sha256 of a videos table as it was indexed, whatever was put in quarantine since.
+def digest(path: Path) -> str:
+    """sha256 of a file; of a videos table, as it was indexed, whatever was put in quarantine since.
 
     Raises:
-        SumlError: the table is missing or damaged.
+        SumlError: the file cannot be read.
     """
-    return tables.metadata(tables.read(path, "videos"), _DIGEST) or tables.digest(path)
+    if path.name == "videos.parquet":
+        with suppress(SumlError):  # damaged: as any other file
+            if indexed := tables.metadata(tables.read(path, "videos"), _DIGEST):
+                return indexed
+    return tables.digest(path)
 
 
 def _metadata(table: Any) -> dict[str, Any]:

@@ -25,6 +25,8 @@ from sumlctl.video.worker import Failure
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+# By how much a worker that decodes one file after another may grow; 8K video takes about half.
+DECODING_MB = 2048
 # A new worker first imports the function's module; that time is not the item's.
 _START_S = 300.0
 # A process that waits for a dead file server cannot even be killed; nobody waits for it longer.

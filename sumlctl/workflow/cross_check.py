@@ -74,7 +74,9 @@ def cross_check(workspace: Workspace, count: int) -> list[Compared]:
     found: dict[Window, Compared] = {}
     jobs = min(count, os.cpu_count() or 1)
     with progress("cross-checking", len(windows), "windows") as bar:
-        for window, answer in supervise.run(compare, windows, jobs=jobs, deadline_s=_DEADLINE_S):
+        for window, answer in supervise.run(
+            compare, windows, jobs=jobs, deadline_s=_DEADLINE_S, memory_mb=supervise.DECODING_MB
+        ):
             if isinstance(answer, supervise.Failure):
                 found[window] = replace(_blank(window), reason=answer.reason)
             else:
@@ -117,9 +119,7 @@ def _draw(workspace: Workspace, count: int) -> Iterator[Window]:
     videos = []
     for dataset in workspace.indexed():
         table = tables.read(workspace.table(dataset, "videos"), "videos")
-        root = workspace.root / (
-            tables.metadata(table, "videos_root") or workspace.data(dataset, "videos").absolute()
-        )
+        root = workspace.videos_root(dataset, tables.metadata(table, "videos_root"))
         rows = table.to_pylist()
         videos += [(root, r) for r in rows if r["status"] == "ok" and r["size_bytes"] is not None]
     if not videos:

@@ -15,14 +15,12 @@ import os
 import platform
 import stat
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sumlctl import __version__, settings, tables
-from sumlctl.errors import SumlError
 from sumlctl.video import quarantine
 from sumlctl.workflow.step import Step
 from sumlctl.workspace import Workspace
@@ -106,10 +104,7 @@ def mark(path: Path, known: Mark | None = None) -> Mark:
 
 @functools.lru_cache(maxsize=4096)
 def _digest(path: Path, size: int, mtime_ns: int) -> str:
-    if path.name == "videos.parquet":  # what was made from it holds whatever broke since
-        with suppress(SumlError):
-            return quarantine.indexed_digest(path)
-    return tables.digest(path)
+    return quarantine.digest(path)
 
 
 def _listing(folder: Path) -> Mark:

@@ -67,7 +67,7 @@ def _clips(workspace: Workspace, datasets: list[str], viewpoint: str, split: str
         table = tables.read(workspace.table(dataset, "clips"), "clips", columns)
         rows = zip(*(table.column(name).to_pylist() for name in columns), strict=True)
         found = [status for v, s, status in rows if (v, s) == (viewpoint, split)]
-        usable = sum(status in ("ok", "truncated") for status in found)
+        usable = sum(status in tables.DECODABLE for status in found)
         total += usable or len(found)
     return total
 

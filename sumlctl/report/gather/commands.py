@@ -43,7 +43,7 @@ def _index(subject: Subject, name: str) -> str:
     root = tables.metadata(videos, "videos_root")
     usual = workspace.data(name, "videos").resolve()
     there = pl.DataFrame(pl.from_arrow(videos)).get_column("status").is_in(["ok"]).any()
-    if there and root and (workspace.root / root).resolve() != usual:
+    if there and workspace.videos_root(name, root).resolve() != usual:
         options["videos"] = root
     return _line("index", name, **options)
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sumlctl import provenance, shipped, tables
+from sumlctl import provenance, shipped
 from sumlctl.provenance import Provenance
+from sumlctl.video import quarantine
 from sumlctl.workspace import Workspace
 
 
@@ -39,7 +40,7 @@ def trace(workspace: Workspace, path: Path) -> Origin:
     Raises:
         SumlError: the table is missing.
     """
-    return _Tracer(workspace).origin(workspace.relative(path), tables.digest(path))
+    return _Tracer(workspace).origin(workspace.relative(path), quarantine.digest(path))
 
 
 class _Tracer:
@@ -51,7 +52,7 @@ class _Tracer:
         path = self._file(name)
         state = "elsewhere"
         if path is not None:
-            now = tables.digest(path) if path.is_file() else None
+            now = quarantine.digest(path) if path.is_file() else None
             state = {digest: "same", None: "gone"}.get(now, "changed")
         made = provenance.of(path) if path is not None and state == "same" else Provenance()
         seen = bool(made.inputs) and (name, digest) in self._seen

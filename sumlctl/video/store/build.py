@@ -21,7 +21,6 @@ from sumlctl.video.store.plan import Plan, Unit, Wanted, plan
 from sumlctl.workspace import Workspace
 
 _DEADLINE_S = 600.0  # of one file, which holds half a minute
-_MEMORY_MB = 2048  # that a worker may grow by; 8K video takes about one
 _SAVE_EVERY_S = 30.0
 
 
@@ -138,7 +137,7 @@ def _make(store: _Store, jobs: int) -> dict[str, str]:
     frames = sum(unit.frames for unit in store.work.todo)
     written = done = 0
     results: Any = supervise.run(
-        make, todo, jobs=jobs, deadline_s=_DEADLINE_S, memory_mb=_MEMORY_MB
+        make, todo, jobs=jobs, deadline_s=_DEADLINE_S, memory_mb=supervise.DECODING_MB
     )
     label = f"decoding {store.work.dataset}"
     with closing(results), console.progress(label, frames, "frames") as bar:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from sumlctl import tables
 from sumlctl.errors import SumlError
-from sumlctl.video import probe
+from sumlctl.video import probe, quarantine
 from sumlctl.video.store import manifest, spans
 from sumlctl.video.store.encode import Settings
 from sumlctl.video.store.make import Job
@@ -17,7 +17,6 @@ from sumlctl.video.store.spans import Span
 from sumlctl.workspace import Workspace
 
 Stamp = tuple[int, int]
-_DECODABLE = ("ok", "truncated")
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ def plan(dataset: str, workspace: Workspace, wanted: Wanted) -> Plan:
     kept += [row for row in known.values() if row["video_id"] in of_no_video]
     superseded = sum(row["video_id"] not in of_no_video for row in known.values())
     read = (workspace.table(dataset, kind) for kind in ("videos", "clips"))
-    inputs = {workspace.relative(table): tables.digest(table) for table in read}
+    inputs = {workspace.relative(table): quarantine.digest(table) for table in read}
     left = sorted(changed), folders
     return Plan(dataset, path, inputs, todo, kept, superseded, clips, stamps, *left)
 
@@ -148,7 +147,7 @@ def _clips(dataset: str, workspace: Workspace, durations: Mapping[str, float]) -
     return [
         Clip(row["video_id"], row["start_s"], min(row["stop_s"], durations[row["video_id"]]))
         for row in table.to_pylist()
-        if row["status"] in _DECODABLE and row["video_id"] in durations
+        if row["status"] in tables.DECODABLE and row["video_id"] in durations
     ]
 
 

@@ -63,7 +63,9 @@ def estimate(dataset: str, workspace: Workspace, wanted: Wanted, *, jobs: int = 
     chosen = {_short(unit.job): unit for unit in work.todo[step // 2 :: step][:_TRIALS]}
     costs: list[Cost] = []
     failed: dict[str, str] = {}
-    for job, result in supervise.run(try_out, chosen, jobs=jobs, deadline_s=_DEADLINE_S):
+    for job, result in supervise.run(
+        try_out, chosen, jobs=jobs, deadline_s=_DEADLINE_S, memory_mb=supervise.DECODING_MB
+    ):
         if isinstance(result, supervise.Failure):
             failed[chosen[job].video_id] = result.reason.removeprefix("SumlError: ")
         else:
