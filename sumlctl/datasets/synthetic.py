@@ -17,9 +17,9 @@ from sumlctl.card import Card
 from sumlctl.datasets import annotations as an
 from sumlctl.datasets import world
 from sumlctl.datasets.render import Variety, film
+from sumlctl.engine import supervise
 from sumlctl.errors import SumlError
 from sumlctl.tables import whole_file
-from sumlctl.video import supervise
 from sumlctl.workspace import inside
 
 _COLUMNS = (

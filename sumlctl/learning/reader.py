@@ -16,11 +16,12 @@ import numpy as np
 
 from sumlctl import console
 from sumlctl.config import Pipeline
+from sumlctl.engine import supervise
 from sumlctl.errors import SumlError
 from sumlctl.learning import reading
 from sumlctl.learning.clip_cache import ClipCache
 from sumlctl.learning.reading import Failure, Request, Window
-from sumlctl.video import quarantine, supervise
+from sumlctl.video import quarantine
 from sumlctl.workspace import Workspace
 
 T = TypeVar("T")

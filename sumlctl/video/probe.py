@@ -9,8 +9,8 @@ from pathlib import Path
 
 import av
 
+from sumlctl.engine import supervise
 from sumlctl.errors import SumlError
-from sumlctl.video import supervise
 from sumlctl.video.decoders import DecodeError
 from sumlctl.video.decoders.jpeg import JpegDecoder
 from sumlctl.video.streams import (

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from sumlctl import console
+from sumlctl.engine import supervise
 from sumlctl.errors import from_os_error
-from sumlctl.video import supervise
 from sumlctl.video.store import manifest
 from sumlctl.video.store.encode import check_encoder
 from sumlctl.video.store.make import Made, NotWritten, make

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from sumlctl.video import supervise
+from sumlctl.engine import supervise
 from sumlctl.video.store.encode import check_encoder
 from sumlctl.video.store.make import Cost, Job, try_out
 from sumlctl.video.store.plan import Wanted, plan

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sumlctl.engine import supervise
+from sumlctl.engine.supervise import Failure, Pool
 from sumlctl.errors import SumlError
-from sumlctl.video import supervise
-from sumlctl.video.supervise import Failure, Pool
 from tests.processes import workers
 
 DEAF = "__import__('signal').signal(15, __import__('signal').SIG_IGN)"
@@ -167,7 +167,7 @@ def test_a_worker_that_died_between_two_items_costs_neither():
 
 SCRIPT = f"""
 import pathlib
-from sumlctl.video import supervise
+from sumlctl.engine import supervise
 from tests.processes import workers
 
 for _ in supervise.run(eval, ["1", {HANG!r}, {HANG!r}], jobs=2, deadline_s=600):
@@ -247,7 +247,7 @@ def test_workers_that_do_not_start_are_no_fault_of_the_items(tmp_path, monkeypat
 def test_a_program_may_come_from_anywhere_and_end_in_mid_iteration(program):
     """Workers do not import it, and it does not wait for them."""
     script = f"""
-from sumlctl.video import supervise
+from sumlctl.engine import supervise
 found = supervise.run(eval, ["1", "2"], jobs=2, deadline_s=600)
 print({program})
 """

@@ -18,9 +18,9 @@ from itertools import cycle, islice
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
+from sumlctl.engine.shared_block import SharedBlock
+from sumlctl.engine.worker import Failure
 from sumlctl.errors import SumlError
-from sumlctl.video.shared_block import SharedBlock
-from sumlctl.video.worker import Failure
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -31,7 +31,7 @@ DECODING_MB = 2048
 _START_S = 300.0
 # A process that waits for a dead file server cannot even be killed; nobody waits for it longer.
 _DEATH_S = 5.0
-_MAIN = "from sumlctl.video.worker import main; main()"
+_MAIN = "from sumlctl.engine.worker import main; main()"
 _WORKING = object()
 
 

@@ -15,8 +15,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from sumlctl.engine.shared_block import SharedBlock
 from sumlctl.errors import SumlError
-from sumlctl.video.shared_block import SharedBlock
 
 
 @dataclass(frozen=True)
