@@ -5,6 +5,11 @@ from __future__ import annotations
 import difflib
 import errno
 from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+# What keeps one file from being written keeps the next from it too.
+_HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
 
 
 class SumlError(Exception):
@@ -26,6 +31,14 @@ class SumlError(Exception):
         text = f"{where}: {what}, got {got}; expected {expected}. {fix}"
         super().__init__(" ".join(text.split()))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        told = {"got": self.got, "expected": self.expected, "fix": self.fix}
+        return partial(type(self), self.where, self.what, **told), ()
+
+
+class WriteError(SumlError):
+    """The file system refuses a file, and will refuse the next."""
+
 
 def nearest_names(name: str, known: Iterable[str], n: int = 3) -> list[str]:
     """The up to `n` known names that look most like `name`, best first."""
@@ -44,8 +57,14 @@ def unknown_name(where: object, kind: str, name: str, known: Iterable[str]) -> S
     )
 
 
-def from_os_error(error: OSError, where: object = None) -> SumlError:
-    """An operating-system fault in the words of our grammar; `where` if the fault names no file."""
+def from_os_error(error: OSError, where: object = None, *, writing: bool = False) -> SumlError:
+    """An operating-system fault in the words of our grammar.
+
+    Args:
+        error: the fault.
+        where: the file, if the fault names none.
+        writing: whether it came of writing; what bars every file is then a `WriteError`.
+    """
     where = where or error.filename or "file system"
     reasons = {
         errno.ENOSPC: ("the disk is full", "Free some space and run the same command again."),
@@ -55,7 +74,8 @@ def from_os_error(error: OSError, where: object = None) -> SumlError:
     what, fix = reasons.get(
         error.errno or 0, (error.strerror or str(error), "Mend it and run the same command again.")
     )
-    return SumlError(where, what, got=f"errno {error.errno}", expected="a working path", fix=fix)
+    kind = WriteError if writing and error.errno in _HOPELESS else SumlError
+    return kind(where, what, got=f"errno {error.errno}", expected="a working path", fix=fix)
 
 
 class Interrupted(Exception):  # noqa: N818, somebody's wish and no error

@@ -161,7 +161,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     """Yields a path beside `path` to write to; on success it becomes `path`, else it is removed.
 
     Raises:
-        SumlError: the file system refused (disk full, read-only, no permission).
+        SumlError: the file system refused; a WriteError where it would refuse any file (disk
+            full, read-only, no permission).
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -171,7 +172,7 @@ def whole_file(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
-        raise from_os_error(error, path) from error
+        raise from_os_error(error, path, writing=True) from error
     finally:
         with suppress(OSError):  # nothing to remove, or the file system refuses that too
             beside.unlink()

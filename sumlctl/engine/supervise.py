@@ -12,9 +12,9 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import cycle, islice
+from itertools import cycle, islice, repeat
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
@@ -42,6 +42,7 @@ def run(
     jobs: int,
     deadline_s: float,
     memory_mb: int | None = None,
+    environments: Sequence[Mapping[str, str]] = (),
 ) -> Iterator[tuple[Item, Result | Failure]]:
     """Yields each item once with its result, or with a Failure, in order of completion.
 
@@ -50,14 +51,15 @@ def run(
     Args:
         function: a picklable function of one item, importable by name.
         items: picklable; taken as workers become free.
-        jobs, deadline_s, memory_mb: as for `Pool`.
+        jobs, deadline_s, memory_mb, environments: as for `Pool`.
 
     Raises:
         SumlError: workers do not start.
         ValueError: `jobs` is less than 1.
     """
     queue = iter(items)
-    with Pool(function, jobs, deadline_s=deadline_s, memory_mb=memory_mb) as pool:
+    limits: dict[str, Any] = {"deadline_s": deadline_s, "memory_mb": memory_mb}
+    with Pool(function, jobs, environments=environments, **limits) as pool:
         for item in islice(queue, jobs):
             pool.submit(item, item)
         while pool.pending:
@@ -81,6 +83,7 @@ class Pool:
             the kernel, on Linux only. None for no limit.
         borrow: whether arrays in an answer stay in memory that is shared with the worker: they
             hold until `wait` is called again. Otherwise they are copied.
+        environments: variables of each worker, beside those of this process.
 
     Raises:
         ValueError: `workers` is less than 1.
@@ -94,10 +97,14 @@ class Pool:
         deadline_s: float,
         memory_mb: int | None = None,
         borrow: bool = False,
+        environments: Sequence[Mapping[str, str]] = (),
     ) -> None:
         if workers < 1:
             raise ValueError(f"{workers} workers; at least 1 is needed")
-        self._workers = [_Worker(function, deadline_s, memory_mb, borrow) for _ in range(workers)]
+        self._workers = [
+            _Worker(function, deadline_s, memory_mb, borrow, environment)
+            for environment in environments or repeat({}, workers)
+        ]
         self._queue: deque[tuple[Hashable, Any]] = deque()
 
     @property
@@ -170,9 +177,10 @@ class _Worker:
         deadline_s: float,
         memory_mb: int | None,
         borrow: bool,
+        environment: Mapping[str, str],
     ) -> None:
         self._function, self._deadline_s, self._memory_mb = function, deadline_s, memory_mb
-        self._borrow = borrow
+        self._borrow, self._environment = borrow, environment
         self._process: subprocess.Popen[bytes] | None = None
         self.busy = False
 
@@ -244,7 +252,11 @@ class _Worker:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-c", _MAIN, *map(str, shared)],
                 stdin=subprocess.DEVNULL,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
+                env={
+                    **os.environ,
+                    **self._environment,
+                    "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+                },
                 pass_fds=shared,
             )
         finally:

@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import cycle
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -26,10 +26,20 @@ class Failure:
     Args:
         reason: on one line.
         lost: whether the worker was lost with it: it hung, died or outgrew its memory.
+        error: the fault itself, where it is one that the user can mend.
     """
 
     reason: str
     lost: bool = False
+    error: SumlError | None = field(default=None, compare=False)
+
+
+def answer(function: Callable[[Any], Any], item: Any) -> Any:
+    """The result of an item in this process, or a Failure."""
+    try:
+        return function(item)
+    except Exception as error:
+        return _failure(error, None)
 
 
 def main() -> None:
@@ -70,7 +80,8 @@ def _failure(error: Exception, memory_mb: int | None) -> Failure:
         if memory_mb is not None and isinstance(cause, MemoryError):
             return Failure(f"needs more than {memory_mb:,} MiB of memory", lost=True)
         cause = cause.__cause__ or cause.__context__
-    return Failure(" ".join(text.split()))
+    told = error if isinstance(error, SumlError) else None
+    return Failure(" ".join(text.split()), error=told)
 
 
 def _end_with_parent(connection: int) -> None:
