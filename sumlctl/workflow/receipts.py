@@ -14,7 +14,7 @@ import json
 import os
 import platform
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -172,16 +172,29 @@ def _versions(packages: Iterable[str]) -> dict[str, str]:
 
 
 def read(path: Path) -> Receipt | None:
-    """A receipt; None where there is none that can be read, which costs a step and no result."""
+    """A receipt; None where there is none that can be read, which costs a step and no result.
+
+    A run whose folder has another name by now, such as `tiny.old`, has its files there.
+    """
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         if raw.pop("format") != _FORMAT:
             return None
+        moved = _moved(path, raw["about"])
         for key in ("inputs", "outputs"):
-            raw[key] = {name: Mark(**values) for name, values in raw[key].items()}
+            raw[key] = {moved(name): Mark(**values) for name, values in raw[key].items()}
         return Receipt(**raw)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+def _moved(path: Path, about: str) -> Callable[[str], str]:
+    """What files of a run are called now, given what its receipt calls them."""
+    folder = path.parent.parent
+    if folder.parent.name != "runs":
+        return str
+    before, now = f"runs/{about}/", f"runs/{folder.name}/"
+    return lambda name: now + name.removeprefix(before) if name.startswith(before) else name
 
 
 def state(workspace: Workspace, step: Step) -> State:
