@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from sumlctl import provenance
 from sumlctl.errors import SumlError, unknown_name
 
 
@@ -100,7 +101,7 @@ class Workspace:
 
     def receipt(self, step: str, about: str) -> Path:
         """The receipt of a step that belongs to no run; those of a run lie in its folder."""
-        return self.manifests / "receipts" / f"{step}.{about}.json"
+        return self.manifests / "receipts" / f"{step}.{about.replace('/', '%2F')}.json"
 
     def receipts(self) -> list[Path]:
         """All receipts."""
@@ -116,9 +117,14 @@ class Workspace:
         return self.run(name) / "checkpoints" / "stage_two.pt"
 
     def runs(self) -> list[Path]:
-        """Run folders, the most recently trained last."""
+        """Run folders, the one that was begun last at the end.
+
+        Runs are numbered as they begin, so that a clock that was set back does not matter; those
+        without a number come first, by the time of their pipeline.
+        """
         found = (self.root / "runs").glob("*/pipeline.toml")
-        return [f.parent for f in sorted(found, key=lambda f: (f.stat().st_mtime_ns, f))]
+        order = {f.parent: (provenance.number(f.parent), f.stat().st_mtime_ns, f) for f in found}
+        return sorted(order, key=order.__getitem__)
 
     def find_run(self, name: str, where: str = "RUN") -> Path:
         """The folder of a run.

@@ -63,7 +63,8 @@ def index(
 
     done = []
     for name in datasets:
-        with locks.alone(workspace, f"index {name}"):
+        step = data_steps.index(workspace, name, annotations, videos)
+        with locks.alone(workspace, f"index {name}"), receipts.begun(workspace, step):
             found = indexing.index(
                 name,
                 workspace,
@@ -72,7 +73,7 @@ def index(
                 jobs=jobs,
                 retry_unreadable=retry is Retry.UNREADABLE,
             )
-            receipts.leave(workspace, data_steps.index(workspace, name, annotations, videos))
+            receipts.leave(workspace, step)
         done.append(found)
     if json:
         console.show_json([_plain(asdict(d)) for d in done])
@@ -113,15 +114,18 @@ def embed(
 
     names = datasets or _every_indexed(workspace)
     choice = choose.choose(encoder)
+    steps = {
+        name: data_steps.embed(workspace, name, encoder or choice.name, choice.weights)
+        for name in names
+    }
     done = []
     with ExitStack() as held:
-        for name in dict.fromkeys(names):
+        for name, step in steps.items():
             held.enter_context(locks.alone(workspace, f"embed {name}"))
+            held.enter_context(receipts.begun(workspace, step))
         every = embedding.embed(names, workspace, choice, device=device, batch_size=batch_size)
         for found in every:
-            named = encoder or choice.name
-            step = data_steps.embed(workspace, found.dataset, named, choice.weights)
-            receipts.leave(workspace, step)
+            receipts.leave(workspace, steps[found.dataset])
             done.append(_plain(asdict(found)))
     if json:
         console.show_json(done)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -10,8 +11,16 @@ import typer
 
 from sumlctl import console, locks
 from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption
+from sumlctl.workflow.for_run import Decode
 
 _MOST_NAMED = 10  # videos named one by one
+_USUAL = Decode()
+
+
+def _finite(seconds: float) -> float:
+    if not math.isfinite(seconds):
+        raise typer.BadParameter(f"{seconds} is no number of seconds")
+    return seconds
 
 
 def register(app: typer.Typer) -> None:
@@ -22,11 +31,13 @@ def decode(
     datasets: Annotated[list[str], typer.Argument(metavar="DATASET...")],
     short_side: Annotated[
         int, typer.Option(min=2, help="Pixels that larger videos are scaled down to.")
-    ] = 256,
+    ] = _USUAL.short_side,
     crf: Annotated[
         int, typer.Option(min=0, max=51, help="Quality: less is better and larger.")
-    ] = 22,
-    margin: Annotated[float, typer.Option(min=0.0, help="Seconds around each clip.")] = 0.5,
+    ] = _USUAL.crf,
+    margin: Annotated[
+        float, typer.Option(min=0.0, callback=_finite, help="Seconds around each clip.")
+    ] = _USUAL.margin,
     whole: Annotated[bool, typer.Option("--whole", help="Keep whole videos.")] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that decode.")] = os.cpu_count() or 1,
     dry_run: Annotated[
@@ -48,9 +59,10 @@ def decode(
         if dry_run:
             done.append(trial.estimate(name, workspace, wanted, jobs=jobs))
         else:
-            with locks.alone(workspace, f"decode {name}"):
+            step = data_steps.decode(workspace, name, chosen)
+            with locks.alone(workspace, f"decode {name}"), receipts.begun(workspace, step):
                 done.append(build.decode(name, workspace, wanted, jobs=jobs))
-                receipts.leave(workspace, data_steps.decode(workspace, name, chosen))
+                receipts.leave(workspace, step)
         _say_what_is_left_out(done[-1])
     if json:
         console.show_json([asdict(one) | {"folder": str(one.folder)} for one in done])

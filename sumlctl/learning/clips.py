@@ -225,6 +225,19 @@ def _say_once(text: str) -> None:
     console.note(text)
 
 
+def read_from(workspace: Workspace, datasets: Sequence[str]) -> list[Path]:
+    """The files that say which frames clips have: the tables, and what each store there is holds.
+
+    Where there is no store, the videos themselves are read.
+    """
+    found = []
+    for dataset in dict.fromkeys(datasets):
+        found += [workspace.table(dataset, kind) for kind in ("clips", "videos")]
+        store = workspace.segments(dataset)
+        found += [store] if store.is_file() else []
+    return found
+
+
 def vocabulary(workspace: Workspace, dataset: str) -> dict[str, list[list[str]]]:
     """Label kind -> class id -> words of the class, of a dataset's clips table.
 

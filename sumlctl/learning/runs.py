@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from sumlctl import config, console, settings, tables
+from sumlctl import config, console, provenance, settings, tables
 from sumlctl.config import Pipeline
 from sumlctl.errors import SumlError
 from sumlctl.learning.training.runlog import RunLog
@@ -54,9 +54,16 @@ def claim(
     folder = _new_folder(workspace, run, f"{pipeline.data.fpv}.{pipeline.loss.name}")
     with tables.whole_file(folder / "pipeline.toml") as beside:
         beside.write_text(settings.dump(pipeline), encoding="utf-8")
-    RunLog(folder, True).write("begun", inputs=inputs, quarantined=quarantined or {})
+    number = next_number(workspace)
+    begun_with = {"inputs": inputs, "quarantined": quarantined or {}}
+    RunLog(folder, True).write("begun", number=number, **begun_with)
     console.note(f"run: {workspace.relative(folder)}")
     return folder
+
+
+def next_number(workspace: Workspace) -> int:
+    """The number of a run that begins now; see `Workspace.runs`."""
+    return max(map(provenance.number, workspace.runs()), default=0) + 1
 
 
 def _new_folder(workspace: Workspace, run: str | None, name: str) -> Path:
@@ -110,7 +117,8 @@ def go_on(workspace: Workspace, pipeline: Pipeline, run: str, inputs: dict[str, 
             expected=f"those of {workspace.relative(path)}",
             fix="Leave them as they were, or start a new run.",
         )
-    if altered := [name for name in inputs if before.inputs.get(name) != inputs[name]]:
+    names = dict.fromkeys([*inputs, *before.inputs])
+    if altered := [name for name in names if before.inputs.get(name) != inputs.get(name)]:
         raise SumlError(
             f"--resume {run}",
             "tables changed since the run began",

@@ -47,6 +47,8 @@ def test_decode_names_what_it_leaves_out(workspace, videos, sumlctl):
         (["kitchen", "--crf", "99"], 2, "--crf"),
         (["kitchen", "--short-side", "1"], 2, "--short-side"),
         (["kitchen", "--margin", "-1"], 2, "--margin"),
+        (["kitchen", "--margin", "nan"], 2, "--margin"),
+        (["kitchen", "--margin", "inf"], 2, "--margin"),
         ([], 2, "DATASET"),
     ],
 )

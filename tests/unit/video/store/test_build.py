@@ -20,7 +20,7 @@ from sumlctl.video.store.plan import Wanted
 from sumlctl.video.store.trial import estimate
 from tests.unit.video.store import kitchen
 
-WANTED = Wanted(Settings(), 0.2, whole=False)
+WANTED = Wanted(Settings(256, 22), 0.2, whole=False)
 # v0's two clips overlap; v1's lie apart.
 FILES = ["v 2.00000800.mp4", "v0.00000300.mp4", "v1.00000000.mp4", "v1.00002800.mp4"]
 FILES.append("v3%2Fa.00001800.mp4")
@@ -158,7 +158,8 @@ def test_a_disk_that_is_full_ends_the_run_with_one_error(workspace, videos, monk
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", full)
-        job = making.Job(videos / "v0.mp4", making.Span(0, 1000), Settings(), tmp_path / "x.mp4")
+        span, settings = making.Span(0, 1000), WANTED.settings
+        job = making.Job(videos / "v0.mp4", span, settings, tmp_path / "x.mp4")
         refused = making.make(job)
     assert refused == making.NotWritten(errno.ENOSPC, tmp_path / "x.mp4")
     assert not list(tmp_path.glob("*x.mp4*"))
