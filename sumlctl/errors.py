@@ -9,7 +9,14 @@ from functools import partial
 from typing import Any
 
 # What keeps one file from being written keeps the next from it too.
-_HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
+_HOPELESS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EEXIST,
+    errno.ENOTDIR,
+}
 
 
 class SumlError(Exception):
@@ -66,7 +73,13 @@ def from_os_error(error: OSError, where: object = None, *, writing: bool = False
         writing: whether it came of writing; what bars every file is then a `WriteError`.
     """
     where = where or error.filename or "file system"
+    in_the_way = (
+        "a file lies where a folder is to be",
+        "Move it elsewhere and run the same command again.",
+    )
     reasons = {
+        errno.EEXIST: in_the_way,
+        errno.ENOTDIR: in_the_way,
         errno.ENOSPC: ("the disk is full", "Free some space and run the same command again."),
         errno.EROFS: ("the file system is read-only", "Choose another --workspace."),
         errno.EACCES: ("no permission", "Change the permission or choose another --workspace."),

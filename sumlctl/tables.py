@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -172,7 +173,8 @@ def whole_file(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
-        raise from_os_error(error, path, writing=True) from error
+        in_the_way = error.errno in (errno.EEXIST, errno.ENOTDIR)
+        raise from_os_error(error, path.parent if in_the_way else path, writing=True) from error
     finally:
         with suppress(OSError):  # nothing to remove, or the file system refuses that too
             beside.unlink()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from sumlctl.video.store.stored import Segment
 from sumlctl.workspace import Workspace
 
 _WHOLE_FRAME = 1e-6  # of a frame; less is rounding
+_EVEN = 1  # pixel that a store may add or take, so that sides are even
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ class ClipSet:
         annotated: all rows of the viewpoint and split, those without frames included.
         vocabularies: dataset -> label kind -> class id -> words of the class.
         left_out: status -> number of clips that cannot be decoded.
+        scaled_down: dataset -> least short side, in pixels, to which its store has scaled down
+            videos that clips are read from; none where it has not.
     """
 
     clips: list[Clip]
@@ -87,6 +90,7 @@ class ClipSet:
     annotated: pl.DataFrame
     vocabularies: dict[str, dict[str, list[list[str]]]]
     left_out: dict[str, int]
+    scaled_down: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -137,9 +141,13 @@ def load(
             fix="Index the dataset again with --videos pointing to its videos.",
         )
     clips: list[Clip] = []
+    scaled_down = {}
     for dataset, of_dataset in videos.items():
-        clips += of_dataset.clips(rows.filter(pl.col("dataset") == dataset))
-    return ClipSet(clips, rows, annotated, vocabularies, left_out)
+        own = rows.filter(pl.col("dataset") == dataset)
+        clips += of_dataset.clips(own)
+        if side := of_dataset.scaled_down(set(own.get_column("video_id"))):
+            scaled_down[dataset] = side
+    return ClipSet(clips, rows, annotated, vocabularies, left_out, scaled_down)
 
 
 def _of_split(rows: pl.DataFrame, split: str, viewpoint: str, path: Path) -> pl.DataFrame:
@@ -208,6 +216,14 @@ class _Videos:
             _say_once(f"{self.dataset}: {stored:,} of {len(found):,} clips are read from the store")
         self._say_what_is_not_used()
         return found
+
+    def scaled_down(self, videos: set[str]) -> int | None:
+        """The least short side to which the store has scaled one of these videos down."""
+        least = pl.min_horizontal("width", "height")
+        sizes = dict(self.rows.select("video_id", least).iter_rows())
+        sides = {name: side for name, side in self.store.short_side.items() if name in videos}
+        scaled = [s for name, s in sides.items() if s + _EVEN < (sizes[name] or math.inf)]
+        return min(scaled, default=None)
 
     def _say_what_is_not_used(self) -> None:
         again = f"run `sumlctl decode {self.dataset}` again"

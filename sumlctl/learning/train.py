@@ -85,12 +85,26 @@ def prepare(
         used = [chosen.fpv, *chosen.tpv] if method.uses_tpv else [chosen.fpv]
         quarantined = quarantine.now(workspace, used)
     pair_set = pairs.load(workspace, pipeline.data, method.uses_tpv, quarantined)
+    _say_which_stores_are_small(pair_set, pipeline.input.short_side[1])
     tasks = {"fpv": fpv_tasks(pair_set.fpv.vocabularies)}
     dimension = None
     if pair_set.tpv is not None:
         tasks["tpv"] = tpv_tasks(pair_set.tpv.vocabularies)
         dimension = stages.projection_size(pipeline, method, pair_set.d_f.shape[1])
     return Prepared(pipeline, method, pair_set, tasks, dimension, quarantined)
+
+
+def _say_which_stores_are_small(pair_set: PairSet, short_side: int) -> None:
+    """Stores of fewer pixels than training wants of the videos, which have more."""
+    sets = [pair_set.fpv, *([pair_set.tpv] if pair_set.tpv else [])]
+    scaled = {name: side for one in sets for name, side in one.scaled_down.items()}
+    small = {name: side for name, side in scaled.items() if side + 1 < short_side}
+    if small:
+        console.note(
+            f"frames are scaled up: training takes a short side of up to {short_side} pixels, and "
+            f"the stores have {', '.join(f'{side} ({name})' for name, side in small.items())}; "
+            f"`sumlctl decode {' '.join(small)} --short-side {short_side}` keeps more"
+        )
 
 
 def train(

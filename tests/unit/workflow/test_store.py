@@ -82,6 +82,20 @@ def test_activation_maps_come_from_the_stores_too(ran):
     assert {ran.root / FPV, ran.root / TPV} <= set(step.inputs)
 
 
+def test_a_store_of_fewer_pixels_than_training_takes_is_named_once(ran, copied, sumlctl):
+    copied(ran)  # videos of 32x32, short side jittered from 32 to 36
+    dry = ("train", "tiny", "--dry-run")
+    assert sumlctl("decode", "tiny-fpv", "tiny-tpv").code == 0
+    assert "scaled up" not in sumlctl(*dry).err  # as large as the videos are
+    assert sumlctl("decode", "tiny-fpv", "tiny-tpv", "--short-side", "24").code == 0
+    said = sumlctl(*dry).err
+    assert said.count("scaled up") == 1
+    assert "up to 36 pixels, and the stores have 24 (tiny-fpv), 24 (tiny-tpv); `sumlctl" in said
+    assert "`sumlctl decode tiny-fpv tiny-tpv --short-side 36`" in said
+    assert sumlctl("decode", "tiny-tpv", "--short-side", "36").code == 0
+    assert "have 24 (tiny-fpv); `sumlctl decode tiny-fpv --short-side 36`" in sumlctl(*dry).err
+
+
 def test_the_pipeline_says_how_stores_are_made(ran, copied, sumlctl):
     workspace = copied(ran)
     with_decode(workspace)
