@@ -123,7 +123,11 @@ class Workspace:
         without a number come first, by the time of their pipeline.
         """
         found = (self.root / "runs").glob("*/pipeline.toml")
-        order = {f.parent: (provenance.number(f.parent), f.stat().st_mtime_ns, f) for f in found}
+        order = {
+            f.parent: (provenance.number(f.parent), f.stat().st_mtime_ns, f)
+            for f in found
+            if not f.parent.name.startswith(".")  # not whole yet
+        }
         return sorted(order, key=order.__getitem__)
 
     def find_run(self, name: str, where: str = "RUN") -> Path:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,17 +49,22 @@ def claim(
         quarantined: the videos that it is trained without because they are in quarantine.
 
     Raises:
-        SumlError: the name is none, or taken.
+        SumlError: the name is none, or taken, or the file system refuses; then there is no folder.
     """
     if run is not None and not re.fullmatch(r"\w[\w.+-]*", run):
         what = "not a name for a folder"
         raise SumlError("--run", what, got=repr(run), expected="one word", fix="Choose another.")
-    folder = _new_folder(workspace, run, f"{pipeline.data.fpv}.{pipeline.loss.name}")
-    with tables.whole_file(folder / "pipeline.toml") as beside:
-        beside.write_text(settings.dump(pipeline), encoding="utf-8")
-    number = next_number(workspace)
-    begun_with = {"inputs": inputs, "quarantined": quarantined or {}}
-    RunLog(folder, True).write("begun", number=number, **begun_with)
+    name = run or f"{pipeline.data.fpv}.{pipeline.loss.name}"
+    beside = workspace.run(f".{name}.{os.getpid()}.tmp")
+    try:
+        beside.mkdir(parents=True)
+        with tables.whole_file(beside / "pipeline.toml") as path:
+            path.write_text(settings.dump(pipeline), encoding="utf-8")
+        number, left_out = next_number(workspace), quarantined or {}
+        RunLog(beside, True).write("begun", number=number, inputs=inputs, quarantined=left_out)
+        folder = _named(workspace, beside, name, given=run is not None)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
     console.note(f"run: {workspace.relative(folder)}")
     return folder
 
@@ -66,21 +74,22 @@ def next_number(workspace: Workspace) -> int:
     return max(map(provenance.number, workspace.runs()), default=0) + 1
 
 
-def _new_folder(workspace: Workspace, run: str | None, name: str) -> Path:
-    """Makes the folder; that it was not there yet is the claim."""
-    folder, number = workspace.run(run or name), 1
+def _named(workspace: Workspace, beside: Path, name: str, given: bool) -> Path:
+    """Gives a folder its name, numbered unless `given`; that there was none yet is the claim."""
+    folder, number = workspace.run(name), 1
     while True:
         try:
-            folder.mkdir(parents=True)
-            return folder
-        except FileExistsError as error:
-            if run is not None:
+            return beside.rename(folder)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                raise
+            if given:
                 raise SumlError(
                     folder,
                     "the run exists",
                     got="a folder of that name",
                     expected="a new name",
-                    fix=f"Go on with `--resume {run}`, choose another --run or delete the folder.",
+                    fix=f"Go on with `--resume {name}`, choose another --run or delete the folder.",
                 ) from error
         number += 1
         folder = workspace.run(f"{name}.{number}")

@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 
 from sumlctl import components, console, locks, settings
 from sumlctl.config import Pipeline
-from sumlctl.errors import SumlError
+from sumlctl.errors import SumlError, WriteError
 from sumlctl.learning import checkpoints, pairs, runs, stage_one, stages, two_view
 from sumlctl.learning.batches import EpochBatches, Loader
 from sumlctl.learning.losses.terms import Method
@@ -155,7 +155,13 @@ def train(
         open_reader(workspace, pipeline) as reader,
     ):
         validate = validator(workspace, pipeline, reader) if validator else None
-        _Run(workspace, prepared, fabric, folder, log, reader, validate).train()
+        try:
+            _Run(workspace, prepared, fabric, folder, log, reader, validate).train()
+        except WriteError as error:
+            again = f"go on with `sumlctl train --resume {folder.name}`"
+            fix = error.fix.replace("run the same command again", again)
+            told = {"got": error.got, "expected": error.expected, "fix": fix}
+            raise WriteError(error.where, error.what, **told) from error
     return folder
 
 
