@@ -10,7 +10,7 @@ import pytest
 from sumlctl.engine.executors import Executor, Local
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def ray_cluster():
     """The address of a cluster of two nodes on this machine, with a processor each."""
     pytest.importorskip("ray", reason="the engine `ray` is not installed")
