@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import socket
@@ -128,7 +129,8 @@ def cluster(address: str | None) -> Iterator[Cluster]:
         ) from error
     try:
         _knock(address)
-        ray.init(address=address, log_to_driver=False)
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ray.exceptions.RayError, ValueError, RuntimeError) as error:
         raise SumlError(
             "--address",
