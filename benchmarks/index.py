@@ -16,6 +16,12 @@ from benchmarks.common import report
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 _PER_NARRATION, _VIDEOS = 5, 1_000
+_MEASURED = """
+import resource, sys
+from sumlctl.cli.app import app
+app(sys.argv[1:], standalone_mode=False)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
 _CARD = """
 title = "Made-up clips"
 homepage = "none"
@@ -67,11 +73,6 @@ def _index(folder: Path, size: int) -> tuple[float, float]:
             said = f"put the cup number {i // _PER_NARRATION} on the shelf"
             writer.writerow([f"c{i}", f"v{video}", start_s, start_s + 2.5, said])
     begun = time.perf_counter()
-    code = (
-        "import resource, sys; from sumlctl.cli.app import app; "
-        "app(sys.argv[1:], standalone_mode=False); "
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-    )
     words = ["index", "big", "--workspace", str(workspace)]
     told = subprocess.run(
         [sys.executable, "-c", _MEASURED, *words], check=True, capture_output=True, text=True
