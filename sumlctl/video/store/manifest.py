@@ -73,6 +73,9 @@ class Contents:
             else:
                 self._segments.setdefault(name, []).append(_segment(row, file))
 
+    def __bool__(self) -> bool:
+        return bool(self._segments)
+
     def holding(self, video_id: str, start_s: float, stop_s: float) -> tuple[Segment, ...]:
         """The adjoining files that hold a video between two times, in order; none if they don't."""
         of_video = self._segments.get(video_id, [])
