@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from sumlctl import provenance
 from sumlctl.errors import SumlError, unknown_name
@@ -27,6 +28,10 @@ class Workspace:
     def locks(self) -> Path:
         return self.root / ".locks"
 
+    def units(self, work: str) -> Path:
+        """Receipts of the units of a work that is under way, such as `index ek55`."""
+        return self.root / ".units" / quote(work, safe="")
+
     @property
     def pipelines(self) -> Path:
         return self.root / "pipelines"
@@ -41,8 +46,7 @@ class Workspace:
     def encoders(self, dataset: str) -> list[str]:
         """Names of the encoders whose narrations tables exist for `dataset`."""
         found = (self.manifests / dataset).glob("narrations.*.parquet")
-        names = (f.name.removeprefix("narrations.").removesuffix(".parquet") for f in found)
-        return sorted(n for n in names if not n.endswith(".partial"))
+        return sorted(f.name.removeprefix("narrations.").removesuffix(".parquet") for f in found)
 
     def indexed(self) -> list[str]:
         """Datasets with a clips table, in alphabetical order."""

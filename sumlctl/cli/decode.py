@@ -10,7 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from sumlctl import console, locks
-from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption
+from sumlctl.cli.common import (
+    HERE,
+    AddressOption,
+    Engine,
+    EngineOption,
+    JsonOption,
+    WorkspaceOption,
+)
 from sumlctl.workflow.for_run import Decode
 
 _MOST_NAMED = 10  # videos named one by one
@@ -40,6 +47,11 @@ def decode(
     ] = _USUAL.margin,
     whole: Annotated[bool, typer.Option("--whole", help="Keep whole videos.")] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that decode.")] = os.cpu_count() or 1,
+    engine: EngineOption = Engine.LOCAL,
+    address: AddressOption = None,
+    only_failed: Annotated[
+        bool, typer.Option("--only-failed", help="Make only files that an earlier run failed at.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say how long it takes and how large it gets.")
     ] = False,
@@ -47,6 +59,7 @@ def decode(
     json: JsonOption = False,
 ) -> None:
     """Cut clips into a store that training reads several times faster."""
+    from sumlctl.engine import executors
     from sumlctl.video.store import build, trial
     from sumlctl.video.store.encode import Settings
     from sumlctl.video.store.plan import Wanted
@@ -55,15 +68,19 @@ def decode(
     wanted = Wanted(Settings(short_side, crf), margin, whole)
     chosen = {"short_side": short_side, "crf": crf, "margin": margin, "whole": whole}
     done: list[Any] = []
-    for name in datasets:
-        if dry_run:
-            done.append(trial.estimate(name, workspace, wanted, jobs=jobs))
-        else:
+    with executors.executor("local" if dry_run else engine, jobs, address) as who:
+        for name in datasets:
             step = data_steps.decode(workspace, name, chosen)
-            with locks.alone(workspace, f"decode {name}"), receipts.begun(workspace, step):
-                done.append(build.decode(name, workspace, wanted, jobs=jobs))
-                receipts.leave(workspace, step)
-        _say_what_is_left_out(done[-1])
+            if dry_run:
+                done.append(trial.estimate(name, workspace, wanted, jobs=jobs))
+            else:
+                with locks.alone(workspace, f"decode {name}"), receipts.begun(workspace, step):
+                    made = build.decode(
+                        name, workspace, wanted, executor=who, only_failed=only_failed
+                    )
+                    done.append(made)
+                    receipts.leave(workspace, step)
+            _say_what_is_left_out(done[-1])
     if json:
         console.show_json([asdict(one) | {"folder": str(one.folder)} for one in done])
     elif dry_run:

@@ -45,7 +45,6 @@ def test_what_exists_is_listed(tmp_path):
         "c/videos.parquet",
         "a/narrations.mini.parquet",
         "a/narrations.base.v2.parquet",
-        "a/narrations.mini.partial.parquet",
         "pairs/a--b.parquet",
         "pairs/other.parquet",
     ):

@@ -76,6 +76,9 @@ class Contents:
                 self._segments.setdefault(name, []).append(_segment(row, file))
                 self.short_side[name] = min(row["width"], row["height"])
 
+    def __bool__(self) -> bool:
+        return bool(self._segments)
+
     def holding(self, video_id: str, start_s: float, stop_s: float) -> tuple[Segment, ...]:
         """The adjoining files that hold a video between two times, in order; none if they don't."""
         of_video = self._segments.get(video_id, [])

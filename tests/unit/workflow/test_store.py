@@ -126,7 +126,7 @@ def test_a_store_that_was_begun_is_not_taken_for_finished(ran, copied, sumlctl, 
     assert sumlctl("decode", "tiny-fpv").code == 0
     before = receipts.read(workspace.receipt("decode", "tiny-fpv"))
 
-    def stopped(store, jobs):
+    def stopped(*_):
         told = receipts.read(workspace.receipt("decode", "tiny-fpv"))
         assert (told.finished, told.settings["crf"]) == ("", 30)
         raise KeyboardInterrupt

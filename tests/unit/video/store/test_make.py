@@ -13,7 +13,7 @@ from sumlctl.errors import SumlError
 from sumlctl.video.probe import probe
 from sumlctl.video.read import read_frames
 from sumlctl.video.store.encode import Settings
-from sumlctl.video.store.make import Job, make, try_out
+from sumlctl.video.store.make import Job, Made, make, try_out
 from sumlctl.video.store.spans import Span
 from sumlctl.video.store.stored import Segment, read_stored
 from tests.unit.video.awkward import AWKWARD, lying
@@ -36,9 +36,9 @@ def store(tmp_path):
     def of(video, start_ms, stop_ms, settings=None):
         target = tmp_path / "store" / f"{video.name}.{start_ms}.mp4"
         job = Job(video, Span(start_ms, stop_ms), settings or Settings(256, 22), target)
-        made = make(job)
+        made = Made(**make(job))
         span = job.span
-        ends = made.first_tick, made.last_tick, made.tick
+        ends = made.first_tick, made.last_tick, Fraction(made.tick_num, made.tick_den)
         return Segment(target, span.start_s, span.stop_s, *ends), made
 
     return of
@@ -69,7 +69,8 @@ def test_the_same_frames_are_on_screen_at_any_time(make_video, numbers, store, n
 
 def test_a_stretch_begins_with_the_frame_that_is_on_screen(make_video, numbers, store):
     segment, made = store(make_video("video.mp4"), 1250, 2010)
-    assert (made.first_tick * made.tick, made.last_tick * made.tick) == (
+    tick = Fraction(made.tick_num, made.tick_den)
+    assert (made.first_tick * tick, made.last_tick * tick) == (
         Fraction(12, 10),
         Fraction(20, 10),
     )
