@@ -40,10 +40,21 @@ WorkspaceOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 EngineOption = Annotated[
-    Engine, typer.Option("--engine", help="Who does the work: processes here, or a Ray cluster.")
+    Engine,
+    typer.Option(
+        "--engine",
+        envvar="SUMLCTL_ENGINE",
+        help="Who does the work: processes here, or a Ray cluster.",
+    ),
 ]
 AddressOption = Annotated[
-    str | None, typer.Option("--address", help="Of a Ray cluster's head node, HOST:PORT.")
+    str | None,
+    typer.Option(
+        "--address",
+        envvar="RAY_ADDRESS",
+        metavar="HOST:PORT",
+        help="Of a Ray cluster's head node.",
+    ),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
