@@ -179,15 +179,16 @@ def spawn(pipeline: Pipeline, words: Sequence[str], run: str | None = None) -> N
 
 
 def _what_became(exit_codes: Mapping[int, int], run: str | None) -> Exception:
-    """Why a training ended; a process that was killed takes others with it.
+    """Why a training ended; a process that was killed takes others with it, some by SIGTERM.
 
     Args:
         exit_codes: of the processes that failed first.
         run: its name, where that is known.
     """
-    rank, code = min(exit_codes.items(), key=lambda item: item[1])
-    if code - 128 in (signal.SIGINT, signal.SIGTERM):
-        return Interrupted(code - 128, "all processes stopped")
+    stopped = {n: signal.Signals(abs(n) % 128) for n in (-2, -15, 128 + 2, 128 + 15)}
+    rank, code = min(exit_codes.items(), key=lambda item: (item[1] in stopped, item[1]))
+    if code in stopped:
+        return Interrupted(stopped[code], "all processes stopped")
     if code < 0:
         return SumlError(
             f"process {rank}",
