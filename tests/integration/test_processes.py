@@ -44,13 +44,13 @@ def test_two_processes_with_gathered_negatives_take_the_step_of_one(gathered, na
 
 
 def test_two_processes_stop_for_a_signal_and_go_on_to_the_same_weights(world):
-    settings = (*SMALL_STEPS, "stage_two.epochs=20", "gather_negatives=true", "workers=1")
+    settings = (*SMALL_STEPS, "stage_two.epochs=20", "gather_negatives=true")
     said = ended(ranks(world, "whole", *settings))
     assert said.count("run: runs/whole") == 1
     assert steps(world, "whole") == 20 * 2  # 8 pairs, 2 processes, 2 a batch
 
     (world.run("whole") / "checkpoints" / "stage_one.pt").unlink()
-    parts = ranks(world, "parts", *settings)
+    parts = ranks(world, "parts", *settings, "workers=1")
     parts[0].wait_until(lambda: steps(world, "parts") >= 6)
     parts[1].send(signal.SIGTERM)  # as where one of several machines is taken away
     assert ended(parts, 128 + signal.SIGTERM).count("interrupted") == 1
