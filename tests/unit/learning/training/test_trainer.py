@@ -2,80 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 
 import pytest
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.plugins import MixedPrecision
-from torch import nn
-from torch.utils.data import DataLoader
 
-from sumlctl.config import Pipeline
 from sumlctl.errors import Interrupted, SumlError
-from sumlctl.learning.batches import EpochBatches
 from sumlctl.learning.losses.terms import Term
-from sumlctl.learning.reader import Reader
 from sumlctl.learning.reading import Failure
 from sumlctl.learning.training import interrupt
-from sumlctl.learning.training.quarantine import Quarantine
 from sumlctl.learning.training.runlog import RunLog
-from sumlctl.learning.training.savepoints import Position, Savepoints
-from sumlctl.learning.training.trainer import StageTrainer
-from sumlctl.sections import Checkpoints, Log, Optimiser, Stage
-
-
-class Line(nn.Module):
-    """y = w x, so that every gradient is known."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.w = nn.Parameter(torch.tensor(1.0))
-
-    def forward(self, x):
-        return self.w * x
-
-
-def batch_of(failed):
-    return {"failed": list(failed), "vectors": {}}
-
-
-def trainer(folder, terms, epochs=2, failed=(), batches=2, validate=None, plugins=None, **settings):
-    optimiser = {"schedule": "constant", "weight_decay": 0.0} | settings.pop("optimiser", {})
-    kept = Checkpoints(**settings.pop("checkpoints", {}))
-    pipeline = Pipeline(optimiser=Optimiser(**optimiser), checkpoints=kept, **settings)
-    fabric = Fabric(accelerator="cpu", devices=1, plugins=plugins)
-    order = EpochBatches(2 * batches, 2, seed=0, group=pipeline.optimiser.accumulate)
-    items = [(e, i) for e in range(epochs) for i in range(2 * batches)]
-    feed = DataLoader(
-        dict.fromkeys(items), batch_sampler=order, collate_fn=lambda _: batch_of(failed)
-    )
-    log, reader = RunLog(folder, True), Reader(0, 60, 512)
-    return StageTrainer(
-        Stage(epochs=epochs, batch_size=2, learning_rate=0.5),
-        pipeline,
-        fabric,
-        Line(),
-        order,
-        feed,
-        terms,
-        Savepoints(fabric, folder / "checkpoints", "stage_two", {"tasks": {}}, kept, order.group),
-        log,
-        Quarantine(fabric, log, "stage_two", reader),
-        validate,
-    )
-
-
-def descend(module, batch, epoch, step):
-    """Terms with the gradient 2."""
-    y = module(torch.tensor(1.0))
-    return {"a": Term(1.0, y), "b": Term(0.5, 2 * y), "idle": Term(0.0, 7 * y)}
-
-
-def lines(folder):
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+from sumlctl.sections import Log
+from tests.unit.learning.training.loop import batch_of, descend, lines, trainer
 
 
 def test_weighted_sum_goes_down_the_gradient_with_momentum(tmp_path):
@@ -187,62 +126,6 @@ def test_a_signal_ends_the_step_and_the_rest_is_as_if_it_had_not_come(tmp_path, 
     resumed = [line for line in lines(tmp_path / "parts") if line["event"] == "resumed"]
     assert [(line["epoch"], line["step"]) for line in resumed] == [(1, 2 + group)]
     assert {p.name for p in (tmp_path / "parts" / "checkpoints").iterdir()} == {"stage_two.pt"}
-
-
-def test_the_scale_of_fp16_gradients_is_kept(tmp_path):
-    """A gradient of 4e8 overflows at a scale of 2^100, and no longer at the 2^99 that follows."""
-
-    def terms(module, batch, epoch, step):
-        steep = 4e8 if (epoch, step) in ((0, 1), (2, 0)) else 1.0
-        return {"a": Term(1.0, steep * module(torch.tensor(1.0)))}
-
-    def stopped(module, batch, epoch, step):
-        if (epoch, step) == (1, 0):
-            os.kill(os.getpid(), signal.SIGTERM)
-        return terms(module, batch, epoch, step)
-
-    def fit(run, terms):
-        (tmp_path / run).mkdir(exist_ok=True)
-        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**100)
-        fp16 = MixedPrecision("16-mixed", "cpu", scaler)
-        optimiser = {"clip_norm": 0.1, "momentum": 0.0}
-        made = trainer(tmp_path / run, terms, 3, plugins=[fp16], optimiser=optimiser)
-        try:
-            made.fit()
-        finally:
-            scales.append(scaler.get_scale())
-        return made.model.w.item()
-
-    scales: list[float] = []
-    whole = fit("whole", terms)
-    assert whole == pytest.approx(1 - 5 * 0.5 * 0.1)  # of six steps the one that overflows is none
-    with pytest.raises(Interrupted):
-        fit("parts", stopped)
-    assert fit("parts", terms) == whole
-    assert scales == [2.0**99] * 3
-
-
-@pytest.mark.parametrize(("before", "now", "batch"), [(1, 2, 16), (2, 1, 4), (4, 2, 4)])
-def test_what_counts_of_a_savepoint_is_the_steps_that_were_done(tmp_path, before, now, batch):
-    run = trainer(tmp_path, descend, epochs=1)
-    (model, optimizer), kept = (run.model, torch.optim.SGD(run.model.parameters())), Checkpoints()
-
-    def savepoints(group):
-        return Savepoints(run.fabric, tmp_path, "stage_two", {}, kept, group)
-
-    savepoints(before).latest(model, optimizer, Position(3, 8))
-    assert savepoints(now).restore(model, optimizer) == (3, batch)
-
-
-def test_a_machine_that_sees_an_older_savepoint_does_not_go_on(tmp_path, monkeypatch):
-    run = trainer(tmp_path, descend, epochs=1)
-    points = Savepoints(run.fabric, tmp_path, "stage_two", {}, Checkpoints())
-    optimizer = torch.optim.SGD(run.model.parameters())
-    points.latest(run.model, optimizer, Position(3, 2))
-    told = iter([True, Position(4, 0)])
-    monkeypatch.setattr(run.fabric, "broadcast", lambda _: next(told))
-    with pytest.raises(SumlError, match=r"another savepoint .* got epoch 3, step 2; .* epoch 4,"):
-        points.restore(run.model, optimizer)
 
 
 def test_a_second_signal_is_not_held_back(tmp_path, monkeypatch):
