@@ -78,7 +78,9 @@ def train(
         prepared = learning.prepare(workspace, chosen)
         if resume:
             runs.go_on(workspace, prepared.pipeline, resume, prepared.pairs.inputs)
-        launch.spawn(chosen, command_line())
+        elif run:
+            runs.refuse_taken(workspace, run)
+        launch.spawn(chosen, command_line(), resume or run)
         return
     folder = learning.train(workspace, chosen, run, resume, validator)
     if not console.is_silent():

@@ -20,9 +20,17 @@ from sumlctl.learning.losses.terms import Method
 from sumlctl.learning.pairs import PairSet
 from sumlctl.learning.randomness import seed_everything
 from sumlctl.learning.reader import Reader, open_reader
+from sumlctl.learning.runs import Begun
 from sumlctl.learning.stages import StageData, Tasks
 from sumlctl.learning.tasks import fpv_tasks, tpv_tasks
-from sumlctl.learning.training.launch import as_started, launch, resolved
+from sumlctl.learning.training.launch import (
+    as_started,
+    company,
+    launch,
+    refuse_nameless,
+    resolved,
+    started_externally,
+)
 from sumlctl.learning.training.quarantine import Quarantine
 from sumlctl.learning.training.runlog import RunLog, packages
 from sumlctl.learning.training.savepoints import Savepoints, stage_of
@@ -119,7 +127,9 @@ def train(
     Args:
         workspace: where the tables are and the run goes.
         pipeline: the settings; what its `data` leaves empty comes from the newest pairs table.
-        run: name of a new run; default `<fpv>.<method>`, numbered where that is taken.
+        run: name of a new run; default `<fpv>.<method>`, numbered where that is taken. Under
+            torchrun and srun, which start the same command again after a fault, a run of that
+            name is gone on with.
         resume: name of a run to go on with instead.
         validator: measures the model between epochs of stage two.
 
@@ -132,22 +142,42 @@ def train(
     """
     started = as_started(pipeline)
     fabric = launch(started.devices, pipeline.precision, started.nodes)
-    began_without = None
-    if resume is not None:
-        began_without = runs.begun(workspace.find_run(resume, "--resume")).quarantined
-    prepared = prepare(workspace, pipeline, began_without)
+    refuse_nameless(resume or run)
+    if resume is None and run is not None and started_externally() and workspace.run(run).exists():
+        resume = run
+    with company(resume or run):
+        return _train(workspace, fabric, pipeline, run, resume, validator)
+
+
+def _train(
+    workspace: Workspace,
+    fabric: Fabric,
+    pipeline: Pipeline,
+    run: str | None,
+    resume: str | None,
+    validator: Validator | None,
+) -> Path:
+    # One process decides for all: others may see the folder late, or not at all.
+    begun: Begun | None = None
+    if fabric.is_global_zero and resume is not None:
+        begun = runs.begun(workspace.find_run(resume, "--resume"))
+    begun = fabric.broadcast(begun)
+    prepared = prepare(workspace, pipeline, begun.quarantined if begun else None)
     agreed = fabric.broadcast(prepared.quarantined)
     if agreed != prepared.quarantined:  # another run marked a video just now
         prepared = prepare(workspace, pipeline, agreed)
-    pipeline = prepared.pipeline
     folder = workspace.root
     if fabric.is_global_zero and resume is not None:
-        folder = runs.go_on(workspace, pipeline, resume, prepared.pairs.inputs)
+        folder = runs.go_on(workspace, prepared.pipeline, resume, prepared.pairs.inputs)
     elif fabric.is_global_zero:
-        inputs, quarantined = prepared.pairs.inputs, prepared.quarantined
-        folder = runs.claim(workspace, pipeline, run, inputs, quarantined)
-        console.note(settings.dump(pipeline))
+        inputs, without = prepared.pairs.inputs, prepared.quarantined
+        folder = runs.claim(workspace, prepared.pipeline, run, inputs, without)
+        console.note(settings.dump(prepared.pipeline))
     folder = Path(fabric.broadcast(str(folder)))
+    pipeline = prepared.pipeline
+    if begun:
+        pipeline = runs.with_the_same_steps(pipeline, begun.pipeline)
+        prepared = replace(prepared, pipeline=pipeline)
     writing = locks.alone(workspace, f"train {folder.name}")
     with (
         writing if fabric.is_global_zero else nullcontext(),
@@ -155,8 +185,9 @@ def train(
         open_reader(workspace, pipeline) as reader,
     ):
         validate = validator(workspace, pipeline, reader) if validator else None
+        began_as = begun.pipeline if begun else pipeline
         try:
-            _Run(workspace, prepared, fabric, folder, log, reader, validate).train()
+            _Run(workspace, prepared, began_as, fabric, folder, log, reader, validate).train()
         except WriteError as error:
             again = f"go on with `sumlctl train --resume {folder.name}`"
             fix = error.fix.replace("run the same command again", again)
@@ -172,6 +203,7 @@ class _Run:
         self,
         workspace: Workspace,
         prepared: Prepared,
+        began_as: Pipeline,
         fabric: Fabric,
         folder: Path,
         log: RunLog,
@@ -180,7 +212,7 @@ class _Run:
     ) -> None:
         self.workspace, self.prepared, self.fabric = workspace, prepared, fabric
         self.folder, self.log, self.reader, self.validate = folder, log, reader, validate
-        self.pipeline, self.tasks = prepared.pipeline, prepared.tasks
+        self.pipeline, self.began_as, self.tasks = prepared.pipeline, began_as, prepared.tasks
         self.augment = Augmentation(self.pipeline.input, self.pipeline.seed, fabric.global_rank)
 
     def train(self) -> None:
@@ -203,7 +235,7 @@ class _Run:
         """TPV encoder and heads on L_t alone, unless that is done already."""
         path, prepared = self._checkpoint("stage_one"), self.prepared
         inputs, quarantined = prepared.pairs.inputs, prepared.quarantined
-        key = stage_one.key(self.workspace, self.pipeline, self.tasks["tpv"], inputs, quarantined)
+        key = stage_one.key(self.workspace, self.began_as, self.tasks["tpv"], inputs, quarantined)
         if self.fabric.is_global_zero and stage_one.key_of(path) != key:
             path.unlink(missing_ok=True)
             stage_one.reuse(self.workspace, key, path)
@@ -286,7 +318,7 @@ class _Run:
             batches,
             Loader(samples, batches, self.reader),
             terms,
-            Savepoints(self.fabric, checkpoint_folder, name, record, kept),
+            Savepoints(self.fabric, checkpoint_folder, name, record, kept, batches.group),
             self.log,
             Quarantine(self.fabric, self.log, name, self.reader),
             self.validate if name == "stage_two" else None,
