@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import errno
 from collections.abc import Iterable
-from functools import partial
 from typing import Any
 
 # What keeps one file from being written keeps the next from it too.
@@ -39,8 +38,14 @@ class SumlError(Exception):
         super().__init__(" ".join(text.split()))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        told = {"got": self.got, "expected": self.expected, "fix": self.fix}
-        return partial(type(self), self.where, self.what, **told), ()
+        return _again, (type(self), str(self), vars(self))
+
+
+def _again(kind: type[SumlError], text: str, told: dict[str, Any]) -> SumlError:
+    """An error as another process raised it; kinds of it may be made in ways of their own."""
+    error = kind.__new__(kind, text)
+    vars(error).update(told)
+    return error
 
 
 class WriteError(SumlError):
