@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from sumlctl import documents
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,10 @@ def of_table(path: Path) -> Provenance:
     try:
         found = pq.read_schema(path).metadata or {}
         config, inputs = (
-            dict(json.loads(found.get(f"sumlctl.{key}".encode(), b"{}")))
+            dict(documents.from_json(found.get(f"sumlctl.{key}".encode(), b"{}")))
             for key in ("config", "inputs")
         )
-        return Provenance(config, inputs, found.get(b"sumlctl.version", b"").decode())
+        return Provenance(config, _digests(inputs), found.get(b"sumlctl.version", b"").decode())
     except (pa.ArrowException, OSError, ValueError, TypeError):
         return Provenance()
 
@@ -52,6 +53,13 @@ def of_training(folder: Path) -> dict[str, str]:
     """The tables that a run was begun with, by their names in the workspace."""
     try:
         with (folder / "log.jsonl").open(encoding="utf-8") as log:
-            return dict(json.loads(log.readline()).get("inputs", {}))
+            return _digests(dict(documents.from_json(log.readline()).get("inputs", {})))
     except (OSError, ValueError, AttributeError, TypeError):
         return {}
+
+
+def _digests(inputs: dict[Any, Any]) -> dict[str, str]:
+    """Raises ValueError unless they are names and digests."""
+    if not all(isinstance(v, str) and "\0" not in str(k) for k, v in inputs.items()):
+        raise ValueError("inputs without digests")
+    return inputs

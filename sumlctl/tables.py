@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sumlctl import __version__
+from sumlctl import __version__, documents
 from sumlctl.errors import SumlError, from_os_error, nearest_names
 
 if TYPE_CHECKING:
@@ -134,6 +134,23 @@ _COLUMNS: dict[str, dict[str, str]] = {
 }
 
 
+# Metadata keys -> what their values are.
+_TOLD = {
+    "inputs": lambda v: isinstance(v, dict) and all(isinstance(d, str) for d in v.values()),
+    "config": lambda v: isinstance(v, dict),
+    "encoder": lambda v: isinstance(v, dict),
+    "videos_root": lambda v: isinstance(v, str) and "\0" not in v,
+    "indexed_sha256": lambda v: isinstance(v, str),
+    "quarantined": lambda v: isinstance(v, list) and all(isinstance(name, str) for name in v),
+    "vocabulary": lambda v: (
+        isinstance(v, dict)
+        and all(isinstance(classes, list) for classes in v.values())
+        and all(isinstance(words, list) for classes in v.values() for words in classes)
+        and all(isinstance(word, str) for classes in v.values() for ws in classes for word in ws)
+    ),
+}
+
+
 def schema(kind: str, dimension: int | None = None) -> pa.Schema:
     """The Arrow schema of a table; `narrations` needs the vectors' dimension."""
     import pyarrow as pa
@@ -230,14 +247,16 @@ def read(path: Path, kind: str, columns: Sequence[str] | None = None) -> pa.Tabl
             fix=f"Make it with `{_MAKERS[kind]}`.",
         )
     try:
-        check(path, kind, pq.read_schema(path))
+        found = pq.read_schema(path)
+        check(path, kind, found)
+        _check_metadata(path, kind, found)
         table = pq.read_table(path, columns=list(columns) if columns else None, partitioning=None)
         table.validate(full=True)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise SumlError(
             path,
             "not a whole Parquet file",
-            got=str(error).splitlines()[0][:120],
+            got=[*str(error).splitlines(), type(error).__name__][0][:120],
             expected=f"a {kind} table",
             fix=f"Delete it and make it again with `{_MAKERS[kind]}`.",
         ) from error
@@ -246,7 +265,7 @@ def read(path: Path, kind: str, columns: Sequence[str] | None = None) -> pa.Tabl
 
 def check(path: Path, kind: str, found: pa.Schema) -> None:
     """Raises a SumlError unless `found` is the schema of a table of this kind and version."""
-    label = (found.metadata or {}).get(b"sumlctl.schema", b"none").decode()
+    label = (found.metadata or {}).get(b"sumlctl.schema", b"none").decode(errors="replace")
     if label != f"{kind}/1":
         raise SumlError(
             path,
@@ -266,12 +285,32 @@ def check(path: Path, kind: str, found: pa.Schema) -> None:
                 expected=f"{field.name}: {field.type}",
                 fix=f"Delete it and make it again with `{_MAKERS[kind]}`.",
             )
-        if found.field(field.name).type != field.type:
+        if found.names.count(field.name) > 1 or found.field(field.name).type != field.type:
             raise SumlError(
                 path,
                 f"column {field.name} has another type",
-                got=found.field(field.name).type,
+                got=", ".join(str(found.field(i).type) for i in found.get_all_field_indices(field.name)),
                 expected=field.type,
+                fix=f"Delete it and make it again with `{_MAKERS[kind]}`.",
+            )
+
+
+def _check_metadata(path: Path, kind: str, found: pa.Schema) -> None:
+    """Raises a SumlError unless what the table says of itself has the form it should have."""
+    for key, value in (found.metadata or {}).items():
+        name = key.decode(errors="replace").removeprefix("sumlctl.")
+        if name not in _TOLD or not key.startswith(b"sumlctl."):
+            continue
+        try:
+            sound = _TOLD[name](documents.from_json(value))
+        except ValueError:
+            sound = False
+        if not sound:
+            raise SumlError(
+                path,
+                f"metadata {name} is damaged",
+                got=repr(value[:60]),
+                expected="what sumlctl writes there",
                 fix=f"Delete it and make it again with `{_MAKERS[kind]}`.",
             )
 

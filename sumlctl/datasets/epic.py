@@ -33,7 +33,8 @@ def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
     held_out: Any = an.option(card, "validation_videos", list, [])
     paths = {split: an.annotation_file(annotations, name, card) for split, name in files.items()}
     frames = [_segments(path, split) for split, path in paths.items()]
-    bare = {s: path for s, name in further.items() if (path := annotations / name).is_file()}
+    bare = {s: an.within(annotations, name, card) for s, name in further.items()}
+    bare = {split: path for split, path in bare.items() if path.is_file()}
     frames += [_segments(path, split, labelled=False) for split, path in bare.items()]
     rows = pl.concat(frames).with_columns(
         split=pl.when(pl.col("video_id").is_in(held_out))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sumlctl import documents
 from sumlctl.errors import SumlError
 
 STAGES = ("stage_one", "stage_two")
@@ -109,10 +109,6 @@ def _events(path: Path) -> Iterator[dict[str, Any]]:
             expected="the log of a training",
             fix="Make it with `sumlctl train`.",
         )
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            event = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(event, dict) and "event" in event:
+    for event in documents.lines(path):
+        if "event" in event:
             yield event
