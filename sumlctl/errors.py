@@ -11,9 +11,7 @@ from typing import Any
 
 # What a terminal would obey or cannot show: control characters but tab and line feed, changes of
 # the direction of writing, halves of characters.
-_UNPRINTABLE = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _LONGEST = 2000  # letters of a value in a message
 _LONGEST_NAME = 100  # that is compared with known ones
 # What keeps one file from being written keeps the next from it too.

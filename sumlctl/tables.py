@@ -10,8 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sumlctl import __version__, documents
-from sumlctl.errors import SumlError, from_os_error, nearest_names
+from sumlctl import __version__
+from sumlctl.errors import SumlError, from_os_error
+from sumlctl.soundness import Judge
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -134,23 +135,6 @@ _COLUMNS: dict[str, dict[str, str]] = {
 }
 
 
-# Metadata keys -> what their values are.
-_TOLD = {
-    "inputs": lambda v: isinstance(v, dict) and all(isinstance(d, str) for d in v.values()),
-    "config": lambda v: isinstance(v, dict),
-    "encoder": lambda v: isinstance(v, dict),
-    "videos_root": lambda v: isinstance(v, str) and "\0" not in v,
-    "indexed_sha256": lambda v: isinstance(v, str),
-    "quarantined": lambda v: isinstance(v, list) and all(isinstance(name, str) for name in v),
-    "vocabulary": lambda v: (
-        isinstance(v, dict)
-        and all(isinstance(classes, list) for classes in v.values())
-        and all(isinstance(words, list) for classes in v.values() for words in classes)
-        and all(isinstance(word, str) for classes in v.values() for ws in classes for word in ws)
-    ),
-}
-
-
 def schema(kind: str, dimension: int | None = None) -> pa.Schema:
     """The Arrow schema of a table; `narrations` needs the vectors' dimension."""
     import pyarrow as pa
@@ -247,11 +231,10 @@ def read(path: Path, kind: str, columns: Sequence[str] | None = None) -> pa.Tabl
             fix=f"Make it with `{_MAKERS[kind]}`.",
         )
     try:
-        found = pq.read_schema(path)
-        check(path, kind, found)
-        _check_metadata(path, kind, found)
+        check(path, kind, pq.read_schema(path))
         table = pq.read_table(path, columns=list(columns) if columns else None, partitioning=None)
         table.validate(full=True)
+        _judge(path, kind).keys(table)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise SumlError(
             path,
@@ -265,54 +248,31 @@ def read(path: Path, kind: str, columns: Sequence[str] | None = None) -> pa.Tabl
 
 def check(path: Path, kind: str, found: pa.Schema) -> None:
     """Raises a SumlError unless `found` is the schema of a table of this kind and version."""
-    label = (found.metadata or {}).get(b"sumlctl.schema", b"none").decode(errors="replace")
-    if label != f"{kind}/1":
-        raise SumlError(
-            path,
-            "table of another schema",
-            got=f"schema {label}",
-            expected=f"{kind}/1",
-            fix=f"Delete it and make it again with `{_MAKERS[kind]}`.",
-        )
-    vector = found.field("vector").type if "vector" in found.names else None
-    for field in schema(kind, getattr(vector, "list_size", 1)):
-        if field.name not in found.names:
-            near = nearest_names(field.name, found.names)
-            raise SumlError(
-                path,
-                f"column {field.name} is missing",
-                got=f"nearest {near[0]}" if near else f"columns {', '.join(found.names)}",
-                expected=f"{field.name}: {field.type}",
-                fix=f"Delete it and make it again with `{_MAKERS[kind]}`.",
-            )
-        if found.names.count(field.name) > 1 or found.field(field.name).type != field.type:
-            raise SumlError(
-                path,
-                f"column {field.name} has another type",
-                got=", ".join(str(found.field(i).type) for i in found.get_all_field_indices(field.name)),
-                expected=field.type,
-                fix=f"Delete it and make it again with `{_MAKERS[kind]}`.",
-            )
+    vector = found.field("vector").type if found.names.count("vector") == 1 else None
+    _judge(path, kind).schema(found, schema(kind, getattr(vector, "list_size", 1)))
 
 
-def _check_metadata(path: Path, kind: str, found: pa.Schema) -> None:
-    """Raises a SumlError unless what the table says of itself has the form it should have."""
-    for key, value in (found.metadata or {}).items():
-        name = key.decode(errors="replace").removeprefix("sumlctl.")
-        if name not in _TOLD or not key.startswith(b"sumlctl."):
-            continue
-        try:
-            sound = _TOLD[name](documents.from_json(value))
-        except ValueError:
-            sound = False
-        if not sound:
-            raise SumlError(
-                path,
-                f"metadata {name} is damaged",
-                got=repr(value[:60]),
-                expected="what sumlctl writes there",
-                fix=f"Delete it and make it again with `{_MAKERS[kind]}`.",
-            )
+def _judge(path: Path, kind: str) -> Judge:
+    return Judge(path, kind, f"Delete it and make it again with `{_MAKERS[kind]}`.")
+
+
+def made_with(path: Path, kind: str, table: pa.Table, *needed: str) -> dict[str, Any]:
+    """The settings that a table was made with.
+
+    Args:
+        path: of the table.
+        kind: of the table.
+        table: as `read` gave it.
+        needed: settings that must be among them.
+
+    Raises:
+        SumlError: one is not.
+    """
+    config = metadata(table, "config") or {}
+    for key in needed:
+        if key not in config:
+            raise _judge(path, kind).damaged("config", f"no {key}")
+    return config
 
 
 def metadata(table: pa.Table, key: str) -> Any:

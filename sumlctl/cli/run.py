@@ -176,7 +176,9 @@ def _tree(trail: dict[str, File], name: str, told: set[str]) -> Tree:
     told.add(name)
     status = "" if file.status == "as made" else file.status
     notes = [file.sha256[:12], file.holds, "given" if file.end == "given" else ""]
-    label = Text(plain(name), style="bold").append(plain("  ".join(["", *filter(None, notes)])), style="not bold")
+    label = Text(plain(name), style="bold").append(
+        plain("  ".join(["", *filter(None, notes)])), style="not bold"
+    )
     node = Tree(label.append(f"  {status}" if status else "", style="yellow"))
     if file.command:
         node.add(Text(plain(f"$ {file.command}")), style="cyan")

@@ -292,6 +292,25 @@ def option(card: Card, key: str, kind: type, default: object = None) -> object:
     return value
 
 
+def texts(card: Card, key: str, default: dict[str, str] | None = None) -> dict[str, str]:
+    """A reader option of the card that names something for each of several names.
+
+    Raises:
+        SumlError: it is missing or empty without a default, or has other values than texts.
+    """
+    value = option(card, key, dict, default)
+    sound = isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+    if not sound or not (value or default is not None):
+        raise SumlError(
+            card.path,
+            f"reader.{key} names nothing",
+            got=repr(value),
+            expected='{ name = "text" }',
+            fix="Correct the card.",
+        )
+    return value  # type: ignore[return-value]
+
+
 def check_options(card: Card, known: set[str]) -> None:
     """Refuses reader options that the reader does not have."""
     for key in card.options:

@@ -18,7 +18,7 @@ from sumlctl.video import quarantine
 from sumlctl.video.quarantine import Quarantined
 from sumlctl.video.store import manifest
 from sumlctl.video.store.stored import Segment
-from sumlctl.workspace import Workspace
+from sumlctl.workspace import Workspace, inside
 
 _WHOLE_FRAME = 1e-6  # of a frame; less is rounding
 
@@ -181,8 +181,10 @@ class _Videos:
             since = quarantine.marked(table).difference(quarantined.get(dataset, ()))
             released = pl.col("video_id").is_in(since)
         self.dataset = dataset
+        self._where = f"{dataset} videos.parquet"
         self.rows = frame(table).with_columns(usable=(pl.col("status") == "ok") | released)
         self.root = workspace.videos_root(dataset, tables.metadata(table, "videos_root"))
+        self._check_rates()
         stamps = self.rows.filter("usable")
         columns = stamps.select("video_id", "size_bytes", "mtime_ns").iter_rows()
         indexed = {name: (size, changed) for name, size, changed in columns}
@@ -190,6 +192,9 @@ class _Videos:
 
     def clips(self, rows: pl.DataFrame) -> list[Clip]:
         """Clips from decodable rows; says what the store is good for."""
+        used = rows.select("video_id").unique()
+        for path in self.rows.join(used, "video_id").get_column("path"):
+            inside(self.root, path, self._where)
         columns = ("clip_id", "path", "start_s", "stop_s", "fps", "video_id")
         found = [
             Clip(name, Path(path), start_s, stop_s, fps, self.store.holding(video, start_s, stop_s))
@@ -208,6 +213,19 @@ class _Videos:
             _say_once(f"{self.dataset}: {stored:,} of {len(found):,} clips are read from the store")
         self._say_what_is_not_used()
         return found
+
+    def _check_rates(self) -> None:
+        """Insists that every readable video has frames."""
+        sound = pl.col("fps").is_finite() & (pl.col("fps") > 0) & pl.col("duration_s").is_finite()
+        bad = self.rows.filter(pl.col("usable") & ~sound.fill_null(False))
+        if bad.height:
+            raise SumlError(
+                self._where,
+                "a readable video without frames per second or duration",
+                got=f"{bad.height:,} such as {bad.item(0, 'video_id')!r}",
+                expected="what a probe found",
+                fix=f"Delete it and run `sumlctl index {self.dataset}` again.",
+            )
 
     def _say_what_is_not_used(self) -> None:
         again = f"run `sumlctl decode {self.dataset}` again"

@@ -126,7 +126,13 @@ def test_damaged_legacy_files_and_pickles(tmp_path: Path) -> None:
 
 
 TENSORS = st.sampled_from(
-    [torch.ones(2, 3, 1, 2, 2), torch.ones(3), torch.zeros(0), torch.tensor(1), torch.ones(2).bool()]
+    [
+        torch.ones(2, 3, 1, 2, 2),
+        torch.ones(3),
+        torch.zeros(0),
+        torch.tensor(1),
+        torch.ones(2).bool(),
+    ]
     + [torch.ones(2, 2).to_sparse(), torch.ones(1, device="meta"), torch.ones(2).half()]
     + [torch.tensor([float("nan")]), torch.ones(2, dtype=torch.complex64)]
 )

@@ -39,10 +39,22 @@ DATA = Data(fpv="ego", tpv=["exo"], eval_split="train")
 
 def segments(workspace: Workspace) -> Path:
     row = {
-        **{"video_id": "v0", "file": "v0.00000000.mp4", "start_s": 0.0, "stop_s": 1.0},
-        **{"first_tick": 0, "last_tick": 9, "tick_num": 1, "tick_den": 10, "n_frames": 10},
-        **{"width": 64, "height": 48, "size_bytes": 3, "psnr_db": 40.0, "settings": "x"},
-        **{"video_size_bytes": 1, "video_mtime_ns": 2},
+        "video_id": "v0",
+        "file": "v0.00000000.mp4",
+        "start_s": 0.0,
+        "stop_s": 1.0,
+        "first_tick": 0,
+        "last_tick": 9,
+        "tick_num": 1,
+        "tick_den": 10,
+        "n_frames": 10,
+        "width": 64,
+        "height": 48,
+        "size_bytes": 3,
+        "psnr_db": 40.0,
+        "settings": "x",
+        "video_size_bytes": 1,
+        "video_mtime_ns": 2,
     }
     path = workspace.segments("ego")
     manifest.write(path, [row], {}, {})
@@ -62,6 +74,11 @@ def predictions(workspace: Workspace) -> Path:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = Workspace(tmp_path_factory.mktemp("world"))
     small_world.build(workspace)
+    path = workspace.pairs("ego", ["exo"])
+    table = tables.read(path, "pairs")
+    more = {"fpv": "ego", "tpv": ["exo"], "clips_mined": 8}
+    config = tables.metadata(table, "config") | more
+    tables.write(table, path, "pairs", inputs={}, config=config)
     segments(workspace)
     predictions(workspace)
     return workspace
@@ -76,7 +93,7 @@ def readers(workspace: Workspace, path: Path) -> Iterator[Callable[[], Any]]:
     yield lambda: lineage.trace(workspace, path)
     yield lambda: clips.load(workspace, ["ego"], "fpv", "train")
     yield lambda: Narrated(workspace, ["ego", "exo"], "test").of(["colour 1"])
-    yield lambda: pairs.load(workspace, pairs.chosen(workspace, DATA))
+    yield lambda: pairs.load(workspace, pairs.choose(workspace, DATA))
     yield lambda: similarity.distribution(workspace.pairs("ego", ["exo"]), workspace)
     yield lambda: manifest.Contents(workspace.segments("ego"), {"v0": (1, 2)})
     yield lambda: list(Parts(workspace.root / "parts", {"a": "0"}, {"b": 1}).done)
@@ -101,8 +118,6 @@ KINDS = {
     "segments": lambda w: w.segments("ego"),
     "predictions": lambda w: w.root / "parts" / "00000.parquet",
 }
-
-
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -252,7 +267,17 @@ def test_records(tmp_path: Path) -> None:
 
     forged = st.dictionaries(
         st.sampled_from(
-            ["unit", "stands_on", "files", "result", "reasons", "format", "step", "about", "command"]
+            [
+                "unit",
+                "stands_on",
+                "files",
+                "result",
+                "reasons",
+                "format",
+                "step",
+                "about",
+                "command",
+            ]
             + ["settings", "asked", "inputs", "outputs", "version", "packages", "finished", "event"]
             + ["stage", "epoch", "loss", "terms", "quarantined"]
         ),
