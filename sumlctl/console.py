@@ -114,9 +114,9 @@ class Progress(Protocol):
 def progress(label: str, total: int, unit: str) -> Iterator[Progress]:
     """A bar with a rate and an ETA on a terminal, a plain line now and then elsewhere."""
     if not stderr().is_terminal:
-        plain = _PlainProgress(label, total, unit)
-        yield plain
-        plain.finish()
+        lines = _PlainProgress(label, total, unit)
+        yield lines
+        lines.finish()
         return
     from rich import progress as bars
 

@@ -10,7 +10,7 @@ import io
 import pickle
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -84,7 +84,7 @@ _MOST_GROWTH, _ALWAYS_FINE = 64, 1_000_000
 
 
 class _PlainUnpickler(pickle._Unpickler):
-    dispatch = {
+    dispatch: ClassVar[dict[int, Any]] = {
         code: do for code, do in pickle._Unpickler.dispatch.items() if bytes([code]) not in _REFUSED
     }
 

@@ -1,4 +1,4 @@
-"""Whether a table is what it says that it is: its columns, its keys, and what it tells of itself."""
+"""Whether a table is what it says: its columns, its keys, and what it tells of itself."""
 
 from __future__ import annotations
 

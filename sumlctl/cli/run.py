@@ -179,7 +179,7 @@ def _tree(trail: dict[str, File], name: str, told: set[str]) -> Tree:
     label = Text(plain(name), style="bold").append(
         plain("  ".join(["", *filter(None, notes)])), style="not bold"
     )
-    node = Tree(label.append(f"  {status}" if status else "", style="yellow"))
+    node = Tree(label.append(f"  {plain(status)}" if status else "", style="yellow"))
     if file.command:
         node.add(Text(plain(f"$ {file.command}")), style="cyan")
     chosen = {key: settings.toml(value) for key, value in file.settings.items()}
@@ -189,7 +189,7 @@ def _tree(trail: dict[str, File], name: str, told: set[str]) -> Tree:
             node.add(Text(plain(line)), style="dim")
     node.children += [_tree(trail, source, told) for source in file.sources]
     if file.end and file.end != "given":
-        node.add(Text(file.end), style="italic")
+        node.add(Text(plain(file.end)), style="italic")
     return node
 
 

@@ -22,6 +22,10 @@ SHARE = 4
 SHIPPED = [p.read_bytes() for kind in ("manifests", "pipelines") for p in
            shipped.available(kind, Path("none")).values()]  # fmt: skip
 MATRIX = '\n[[matrix]]\nseed = [0, 1]\nloss = { name = ["sum-l", "fpv-only"] }\n'
+HOSTILE = """
+    ../../x /etc/passwd {video_id.__class__} {video_id:>999999999} {0} {video_id!r} *[* os.system
+    tabular sum-l tiny epic
+"""
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.one_of(
         st.booleans(),
@@ -29,10 +33,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
         st.integers(10**11, 10**13),
         st.floats(),
         st.text(max_size=8),
-        st.sampled_from(
-            ["../../x", "/etc/passwd", "{video_id.__class__}", "{video_id:>999999999}", "os.system"]
-            + ["{0}", "{video_id!r}", "a\0b", "tabular", "sum-l", "tiny", "epic", "*[*"]
-        ),
+        st.sampled_from(["a\0b", *HOSTILE.split()]),
     ),
     lambda inner: (
         st.lists(inner, max_size=3) | st.dictionaries(st.text("abcfilestrnz_", max_size=5), inner)

@@ -137,11 +137,10 @@ def test_damaged_tables(world: Workspace, kind: str) -> None:
     fuzz(GROUP, target, mutated(sound), world.root, SHARE)
 
 
+WORDS = "ego ../x /etc/passwd %2e%2e/x v0 v0.mp4 ok fpv train truncated ego/0 v0.00000000.mp4"
+TEXTS = ["", "a\0b", "x" * 300, "\x1b[31m", "colour 1", *WORDS.split(" ")]
 VALUES = {
-    pa.string(): st.sampled_from(
-        ["", "ego", "../x", "/etc/passwd", "a\0b", "%2e%2e/x", "v0", "v0.mp4", "ok", "x" * 300]
-        + ["fpv", "train", "\x1b[31m", "truncated", "colour 1", "ego/0", "v0.00000000.mp4"]
-    ),
+    pa.string(): st.sampled_from(TEXTS),
     pa.float64(): st.floats() | st.sampled_from([0.0, 1.0, 8.0, -1.0, 1e18]),
     pa.float32(): st.floats(width=32),
     pa.bool_(): st.booleans(),
@@ -207,6 +206,12 @@ def test_tables_of_any_values(world: Workspace, kind: str) -> None:
     fuzz(GROUP, target, st.tuples(columns, told), world.root, SHARE)
 
 
+FIELDS = """
+    unit stands_on files result reasons format step about command settings asked inputs outputs
+    version packages finished event stage epoch loss terms quarantined
+"""
+
+
 def double(item: int) -> int:
     return 2 * item
 
@@ -265,25 +270,7 @@ def test_records(tmp_path: Path) -> None:
             for each, before in sound.items():
                 each.write_bytes(before)
 
-    forged = st.dictionaries(
-        st.sampled_from(
-            [
-                "unit",
-                "stands_on",
-                "files",
-                "result",
-                "reasons",
-                "format",
-                "step",
-                "about",
-                "command",
-            ]
-            + ["settings", "asked", "inputs", "outputs", "version", "packages", "finished", "event"]
-            + ["stage", "epoch", "loss", "terms", "quarantined"]
-        ),
-        JSON,
-        max_size=3,
-    )
+    forged = st.dictionaries(st.sampled_from(FIELDS.split()), JSON, max_size=3)
 
     def overlaid(path: Path, more: dict[str, Any]) -> tuple[Path, bytes]:
         first, _, rest = sound[path].decode().partition("\n{")
