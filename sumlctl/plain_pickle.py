@@ -72,9 +72,9 @@ for _core in ("core", "_core"):
     _ADMITTED[f"numpy.{_core}.numeric", "_frombuffer"] = _from_buffer
 
 
-# Instructions for what is not plain: sets, bytearrays, extension codes, objects kept elsewhere.
+# Instructions for what is not plain: sets, extension codes, objects kept elsewhere.
 _REFUSED = (
-    *(pickle.EMPTY_SET, pickle.ADDITEMS, pickle.FROZENSET, pickle.BYTEARRAY8, pickle.NEXT_BUFFER),
+    *(pickle.EMPTY_SET, pickle.ADDITEMS, pickle.FROZENSET, pickle.NEXT_BUFFER),
     *(pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.PERSID, pickle.BINPERSID),
 )
 # Greater integers can be chosen so that all have the same hash, and a dict of them takes hours.
@@ -108,6 +108,12 @@ def _build(unpickler: Any) -> None:
         raise pickle.UnpicklingError(f"it changes a {type(unpickler.stack[-2]).__name__}")
     state = unpickler.stack.pop()
     unpickler.stack[-1].__setstate__(state)
+
+
+@_instruction(pickle.BYTEARRAY8)
+def _bytearray(unpickler: Any) -> None:
+    """Only as long as the file is, whatever it says."""
+    unpickler.append(bytearray(unpickler.read(int.from_bytes(unpickler.read(8), "little"))))
 
 
 @_instruction(pickle.DICT)

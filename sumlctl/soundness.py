@@ -24,6 +24,10 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def _is_utf8(content: bytes) -> bool:
+    return content.decode(errors="ignore").encode() == content
+
+
 def _are_texts(value: Any) -> bool:
     return isinstance(value, list) and all(map(_is_text, value))
 
@@ -82,9 +86,10 @@ class Judge:
                 got = ", ".join(str(found.field(place).type) for place in places)
                 raise self._fault(f"column {field.name} has another type", got, str(field.type))
         for key, value in (found.metadata or {}).items():
-            name = key.decode(errors="replace")
-            if name.startswith("sumlctl.") and not self._is_sound(name[8:], value):
-                raise self.damaged(name[8:], repr(value[:60]))
+            name = key.decode(errors="replace").removeprefix("sumlctl.")
+            # polars ends its process at metadata that is no text.
+            if not _is_utf8(key) or not _is_utf8(value) or not self._is_sound(name, value):
+                raise self.damaged(name, repr(value[:60]))
 
     def keys(self, table: pa.Table) -> None:
         """Raises a SumlError where a value is missing that no row can do without."""

@@ -234,6 +234,9 @@ def read(path: Path, kind: str, columns: Sequence[str] | None = None) -> pa.Tabl
         check(path, kind, pq.read_schema(path))
         table = pq.read_table(path, columns=list(columns) if columns else None, partitioning=None)
         table.validate(full=True)
+        # Without what a file says of single columns, at which polars may end its process.
+        plain = pa.schema([(f.name, f.type) for f in table.schema], table.schema.metadata)
+        table = pa.Table.from_arrays(table.columns, schema=plain)
         _judge(path, kind).keys(table)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise SumlError(

@@ -181,5 +181,6 @@ def _rows(path: Path) -> str:
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError):
         return "damaged"
-    grouped = pl.DataFrame(table).group_by(columns, maintain_order=True).len()
+    rows = {name: table.column(name) for name in columns}
+    grouped = pl.DataFrame(rows).group_by(columns, maintain_order=True).len()
     return f"{total} ({', '.join(f'{s} {v} {n:,}' for s, v, n in grouped.iter_rows())})"
