@@ -5,11 +5,17 @@ from __future__ import annotations
 import difflib
 import errno
 from collections.abc import Iterable
-from functools import partial
 from typing import Any
 
 # What keeps one file from being written keeps the next from it too.
-_HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
+_HOPELESS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EEXIST,
+    errno.ENOTDIR,
+}
 
 
 class SumlError(Exception):
@@ -32,8 +38,14 @@ class SumlError(Exception):
         super().__init__(" ".join(text.split()))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        told = {"got": self.got, "expected": self.expected, "fix": self.fix}
-        return partial(type(self), self.where, self.what, **told), ()
+        return _again, (type(self), str(self), vars(self))
+
+
+def _again(kind: type[SumlError], text: str, told: dict[str, Any]) -> SumlError:
+    """An error as another process raised it; kinds of it may be made in ways of their own."""
+    error = kind.__new__(kind, text)
+    vars(error).update(told)
+    return error
 
 
 class WriteError(SumlError):
@@ -66,7 +78,13 @@ def from_os_error(error: OSError, where: object = None, *, writing: bool = False
         writing: whether it came of writing; what bars every file is then a `WriteError`.
     """
     where = where or error.filename or "file system"
+    in_the_way = (
+        "a file lies where a folder is to be",
+        "Move it elsewhere and run the same command again.",
+    )
     reasons = {
+        errno.EEXIST: in_the_way,
+        errno.ENOTDIR: in_the_way,
         errno.ENOSPC: ("the disk is full", "Free some space and run the same command again."),
         errno.EROFS: ("the file system is read-only", "Choose another --workspace."),
         errno.EACCES: ("no permission", "Change the permission or choose another --workspace."),

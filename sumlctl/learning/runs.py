@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from sumlctl import config, console, settings, tables
+from sumlctl import config, console, provenance, settings, tables
 from sumlctl.config import Pipeline
 from sumlctl.errors import SumlError
 from sumlctl.learning.training.runlog import RunLog
@@ -47,28 +50,41 @@ def claim(
         quarantined: the videos that it is trained without because they are in quarantine.
 
     Raises:
-        SumlError: the name is none, or taken.
+        SumlError: the name is none, or taken, or the file system refuses; then there is no folder.
     """
     if run is not None and not re.fullmatch(r"\w[\w.+-]*", run):
         what = "not a name for a folder"
         raise SumlError("--run", what, got=repr(run), expected="one word", fix="Choose another.")
-    folder = _new_folder(workspace, run, f"{pipeline.data.fpv}.{pipeline.loss.name}")
-    with tables.whole_file(folder / "pipeline.toml") as beside:
-        beside.write_text(settings.dump(pipeline), encoding="utf-8")
-    RunLog(folder, True).write("begun", inputs=inputs, quarantined=quarantined or {})
+    name = run or f"{pipeline.data.fpv}.{pipeline.loss.name}"
+    beside = workspace.run(f".{name}.{os.getpid()}.tmp")
+    try:
+        beside.mkdir(parents=True)
+        with tables.whole_file(beside / "pipeline.toml") as path:
+            path.write_text(settings.dump(pipeline), encoding="utf-8")
+        number, left_out = next_number(workspace), quarantined or {}
+        RunLog(beside, True).write("begun", number=number, inputs=inputs, quarantined=left_out)
+        folder = _named(workspace, beside, name, given=run is not None)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
     console.note(f"run: {workspace.relative(folder)}")
     return folder
 
 
-def _new_folder(workspace: Workspace, run: str | None, name: str) -> Path:
-    """Makes the folder; that it was not there yet is the claim."""
-    folder, number = workspace.run(run or name), 1
+def next_number(workspace: Workspace) -> int:
+    """The number of a run that begins now; see `Workspace.runs`."""
+    return max(map(provenance.number, workspace.runs()), default=0) + 1
+
+
+def _named(workspace: Workspace, beside: Path, name: str, given: bool) -> Path:
+    """Gives a folder its name, numbered unless `given`; that there was none yet is the claim."""
+    folder, number = workspace.run(name), 1
     while True:
         try:
-            folder.mkdir(parents=True)
-            return folder
-        except FileExistsError as error:
-            if run is not None:
+            return beside.rename(folder)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                raise
+            if given:
                 raise _taken(folder) from error
         number += 1
         folder = workspace.run(f"{name}.{number}")
@@ -108,7 +124,8 @@ def go_on(workspace: Workspace, pipeline: Pipeline, run: str, inputs: dict[str, 
             expected=f"those of {workspace.relative(path)}",
             fix="Leave them as they were, or start a new run.",
         )
-    if altered := [name for name in inputs if before.inputs.get(name) != inputs[name]]:
+    names = dict.fromkeys([*inputs, *before.inputs])
+    if altered := [name for name in names if before.inputs.get(name) != inputs.get(name)]:
         raise SumlError(
             f"--resume {run}",
             "tables changed since the run began",

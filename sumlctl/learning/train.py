@@ -4,101 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 
-from sumlctl import components, console, locks, settings
+from sumlctl import console, locks, settings
 from sumlctl.config import Pipeline
-from sumlctl.errors import SumlError
-from sumlctl.learning import checkpoints, pairs, runs, stage_one, stages, two_view
+from sumlctl.errors import SumlError, WriteError
+from sumlctl.learning import checkpoints, runs, stage_one, stages, two_view
 from sumlctl.learning.batches import EpochBatches, Loader
-from sumlctl.learning.losses.terms import Method
-from sumlctl.learning.pairs import PairSet
+from sumlctl.learning.prepare import Prepared, prepare
 from sumlctl.learning.randomness import seed_everything
 from sumlctl.learning.reader import Reader, open_reader
 from sumlctl.learning.runs import Begun
 from sumlctl.learning.stages import StageData, Tasks
-from sumlctl.learning.tasks import fpv_tasks, tpv_tasks
 from sumlctl.learning.training.launch import (
     as_started,
     check_restarts,
     company,
     launch,
-    resolved,
     started_externally,
 )
 from sumlctl.learning.training.quarantine import Quarantine
-from sumlctl.learning.training.runlog import RunLog, packages
+from sumlctl.learning.training.runlog import RunLog
 from sumlctl.learning.training.savepoints import Savepoints, stage_of
 from sumlctl.learning.training.trainer import StageTrainer, Terms, Validate
 from sumlctl.learning.transforms import Augmentation
 from sumlctl.learning.two_view import TwoView
 from sumlctl.learning.weights.load import load_encoder
 from sumlctl.sections import Stage
-from sumlctl.video import quarantine
-from sumlctl.video.quarantine import Quarantined
 from sumlctl.workspace import Workspace
 
 # Makes what measures a model between epochs; None where there is nothing to measure it on.
 Validator = Callable[[Workspace, Pipeline, Reader], Validate | None]
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Everything that a training needs, checked before it begins.
-
-    Args:
-        pipeline: with the tables and the number of processes that are used.
-        method: the loss.
-        pairs: clips and vectors.
-        tasks: viewpoint -> its heads' tasks.
-        dimension: of the projections; None for a method that aligns nothing.
-        quarantined: the videos that are left out because they are in quarantine.
-    """
-
-    pipeline: Pipeline
-    method: Method
-    pairs: PairSet
-    tasks: Tasks
-    dimension: int | None
-    quarantined: Quarantined
-
-
-def prepare(
-    workspace: Workspace, pipeline: Pipeline, quarantined: Quarantined | None = None
-) -> Prepared:
-    """Reads the tables and sees whether everything fits.
-
-    Args:
-        workspace: where the tables are.
-        pipeline: the settings.
-        quarantined: the videos in quarantine that are left out; None for all of them.
-
-    Raises:
-        SumlError: a table is missing or does not fit.
-    """
-    method = components.load("losses", pipeline.loss.name)(**pipeline.loss.options)
-    chosen = pairs.choose(workspace, pipeline.data, method.uses_tpv)
-    pipeline = as_started(replace(pipeline, data=chosen))
-    if pipeline.encoders.init:
-        workspace.find_weights(pipeline.encoders.init)
-    pipeline = replace(pipeline, precision=resolved(pipeline.precision))
-    packages(pipeline.log)
-    two_view.check_input(pipeline)
-    if quarantined is None:
-        used = [chosen.fpv, *chosen.tpv] if method.uses_tpv else [chosen.fpv]
-        quarantined = quarantine.now(workspace, used)
-    pair_set = pairs.load(workspace, pipeline.data, method.uses_tpv, quarantined)
-    tasks = {"fpv": fpv_tasks(pair_set.fpv.vocabularies)}
-    dimension = None
-    if pair_set.tpv is not None:
-        tasks["tpv"] = tpv_tasks(pair_set.tpv.vocabularies)
-        dimension = stages.projection_size(pipeline, method, pair_set.d_f.shape[1])
-    return Prepared(pipeline, method, pair_set, tasks, dimension, quarantined)
 
 
 def train(
@@ -172,7 +113,13 @@ def _train(
     ):
         validate = validator(workspace, pipeline, reader) if validator else None
         began_as = begun.pipeline if begun else pipeline
-        _Run(workspace, prepared, began_as, fabric, folder, log, reader, validate).train()
+        try:
+            _Run(workspace, prepared, began_as, fabric, folder, log, reader, validate).train()
+        except WriteError as error:
+            again = f"go on with `sumlctl train --resume {folder.name}`"
+            fix = error.fix.replace("run the same command again", again)
+            told = {"got": error.got, "expected": error.expected, "fix": fix}
+            raise WriteError(error.where, error.what, **told) from error
     return folder
 
 

@@ -13,7 +13,8 @@ import torch
 from sumlctl import config, tables
 from sumlctl.errors import Interrupted, SumlError
 from sumlctl.learning import train as module
-from sumlctl.learning.train import prepare, train
+from sumlctl.learning.prepare import prepare
+from sumlctl.learning.train import train
 from sumlctl.learning.training import trainer
 from tests.builders import write_clips
 from tests.unit.learning import small_world
