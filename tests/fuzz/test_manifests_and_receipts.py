@@ -189,7 +189,7 @@ def test_tables_of_any_values(world: Workspace, kind: str) -> None:
             place = table.schema.get_field_index(name)
             column = pa.array(cells, table.schema.field(name).type)
             changed = changed.set_column(place, table.schema.field(name), column)
-        metadata = {f"sumlctl.{key}": json.dumps(value) for key, value in told.items()}
+        metadata = {f"sumlctl.{k}".encode(): json.dumps(v).encode() for k, v in told.items()}
         changed = changed.replace_schema_metadata(table.schema.metadata | metadata)
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(changed, path)
