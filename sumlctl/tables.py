@@ -31,6 +31,8 @@ _MAKERS = {
 # Statuses of clips that have frames.
 DECODABLE = ("ok", "truncated")
 
+_BATCH = 2**15  # rows
+
 # What every row of metrics says.
 _MEASURE = {
     "protocol": "string",
@@ -218,8 +220,33 @@ def read(path: Path, kind: str, columns: Sequence[str] | None = None) -> pa.Tabl
     Raises:
         SumlError: missing, truncated, not a table of this program, of another kind or version.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
+
+    with _readable(path, kind):
+        check(path, kind, pq.read_schema(path))
+        table = pq.read_table(path, columns=list(columns) if columns else None, partitioning=None)
+        table.validate(full=True)
+    return table
+
+
+def batches(path: Path, kind: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The rows of a manifest in turn, for one that is larger than memory.
+
+    Raises:
+        SumlError: as `read`, perhaps only after some batches.
+    """
+    import pyarrow.parquet as pq
+
+    with _readable(path, kind), pq.ParquetFile(path) as file:
+        check(path, kind, file.schema_arrow)
+        for batch in file.iter_batches(_BATCH, columns=list(columns)):
+            batch.validate(full=True)
+            yield batch
+
+
+@contextmanager
+def _readable(path: Path, kind: str) -> Iterator[None]:
+    import pyarrow as pa
 
     if not path.is_file():
         raise SumlError(
@@ -230,9 +257,7 @@ def read(path: Path, kind: str, columns: Sequence[str] | None = None) -> pa.Tabl
             fix=f"Make it with `{_MAKERS[kind]}`.",
         )
     try:
-        check(path, kind, pq.read_schema(path))
-        table = pq.read_table(path, columns=list(columns) if columns else None, partitioning=None)
-        table.validate(full=True)
+        yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise SumlError(
             path,
@@ -241,7 +266,6 @@ def read(path: Path, kind: str, columns: Sequence[str] | None = None) -> pa.Tabl
             expected=f"a {kind} table",
             fix=f"Delete it and make it again with `{_MAKERS[kind]}`.",
         ) from error
-    return table
 
 
 def check(path: Path, kind: str, found: pa.Schema) -> None:
@@ -282,7 +306,11 @@ def metadata(table: pa.Table, key: str) -> Any:
     return json.loads(value) if value is not None else None
 
 
-def vectors(table: pa.Table) -> Any:
-    """The `vector` column of a narrations table as float32 [n, d]."""
-    column = table.column("vector").combine_chunks()
-    return column.values.to_numpy(zero_copy_only=False).reshape(-1, column.type.list_size)
+def vectors(table: pa.Table | pa.RecordBatch) -> Any:
+    """The `vector` column of a narrations table, or of a batch of one, as float32 [n, d]."""
+    import pyarrow as pa
+
+    column = table.column("vector")
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    return column.flatten().to_numpy(zero_copy_only=False).reshape(-1, column.type.list_size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from sumlctl.errors import SumlError, unknown_name
 
@@ -25,6 +26,10 @@ class Workspace:
     @property
     def locks(self) -> Path:
         return self.root / ".locks"
+
+    def units(self, work: str) -> Path:
+        """Where the units of a piece of work, such as `index ek55`, leave their receipts."""
+        return self.root / ".units" / quote(work, safe="")
 
     @property
     def pipelines(self) -> Path:

@@ -36,10 +36,15 @@ def mine_pairs(
     match: Annotated[
         str, typer.Option(help="text, as in the paper, or labels first, as in the released code.")
     ] = "text",
-    index: Annotated[str, typer.Option(help="exact.")] = "exact",
-    seed: Annotated[int, typer.Option(help="For --assign spread.")] = 0,
+    index: Annotated[
+        str, typer.Option(help="exact, or ivf, which finds --recall of the partners sooner.")
+    ] = "exact",
+    recall: Annotated[float, typer.Option(help="Share that --index ivf is to find.")] = 0.99,
+    seed: Annotated[int, typer.Option(help="For --assign spread and --index ivf.")] = 0,
     encoder: Annotated[str | None, typer.Option(help="Whose narration vectors to use.")] = None,
     device: DeviceOption = "auto",
+    engine: Annotated[str, typer.Option(help="Who searches: local or ray.")] = "local",
+    address: Annotated[str | None, typer.Option(help="Of a Ray cluster.")] = None,
     workspace: WorkspaceOption = HERE,
     json: JsonOption = False,
 ) -> None:
@@ -49,10 +54,19 @@ def mine_pairs(
 
     for name in (fpv, *tpv):
         pool.check_dataset(workspace, name)
-    settings = pairs.Settings(split, top_k, min_similarity, assign, index, seed, match)
+    settings = pairs.Settings(split, top_k, min_similarity, assign, index, seed, match, recall)
     with locks.alone(workspace, f"mine-pairs {fpv}--{'+'.join(tpv)}"):
-        mined = pairs.mine(fpv, tpv, workspace, settings, encoder=encoder, device=device)
-        step = data_steps.mine_pairs(workspace, fpv, tpv, mined.encoder, vars(settings))
+        mined = pairs.mine(
+            fpv,
+            tpv,
+            workspace,
+            settings,
+            encoder=encoder,
+            device=device,
+            engine=engine,
+            address=address,
+        )
+        step = data_steps.mine_pairs(workspace, fpv, tpv, mined.encoder, settings.told())
         receipts.leave(workspace, step)
     for side in (mined.fpv, mined.tpv):
         pairs.say_left_out(side)
@@ -87,6 +101,13 @@ def _show_summary(title: str, s: dict[str, Any]) -> None:
         ("first-person clips without a pair", f"{s['fpv_clips_without_pair']:,}"),
         ("third-person clips used", f"{used:,}, never used {s['tpv_clips_unused']:,}"),
     ]
+    if s["ivf"]:
+        ivf = s["ivf"]
+        audit = f"{ivf['right']:,} of {ivf['audited']:,} right: at least {ivf['at_least']:.2%}"
+        rows[3:3] = [
+            ("searched", f"{ivf['probes']:,} of {ivf['lists']:,} lists for each narration"),
+            ("audit, exact", f"{audit} of all, with 95 % confidence"),
+        ]
     if reused:
         share = f"{reused['pairs']:,} pairs ({reused['share']:.1%})"
         rows.append(("most reused", f"{reused['tpv_clip_id']}: {share}"))

@@ -30,7 +30,7 @@ class Side:
 
     viewpoint: str
     clips: pl.DataFrame
-    texts: list[str]
+    texts: pl.Series
     sources: list[Path]
     left_out: dict[str, int]
 
@@ -56,7 +56,7 @@ class Side:
         left_out: dict[str, int] = {}
         parts = [_clips(source, viewpoint, split, left_out) for source in sources]
         clips = pl.concat(parts)
-        texts = sorted(clips.get_column("narration").unique().to_list())
+        texts = clips.get_column("narration").unique().sort()
         return cls(viewpoint, clips, texts, sources, left_out)
 
 

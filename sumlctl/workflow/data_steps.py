@@ -20,6 +20,7 @@ _MINING = {
     "index": "exact",
     "seed": 0,
     "match": "text",
+    "recall": 0.99,
 }
 _STORING = {"short_side": 256, "crf": 22, "margin": 0.5, "whole": False}
 _DRAWING = {"by": "class", "class_stat": "mean"}
