@@ -20,7 +20,7 @@ from sumlctl.mining import labels
 from sumlctl.mining.pool import Side, narrated
 from sumlctl.mining.search import Certified
 from sumlctl.mining.search.blocks import Blocks, Vectors
-from sumlctl.mining.search.exact import INDEXES, check
+from sumlctl.mining.search.exact import check
 from sumlctl.mining.search.ivf import Aim, Guarantee, search
 from sumlctl.narrated import Narrated
 from sumlctl.workspace import Workspace
@@ -184,7 +184,6 @@ def _check(settings: Settings, tpv: Sequence[str]) -> None:
         ("--match", settings.match in MATCHES, settings.match, " or ".join(MATCHES)),
         ("--top-k", settings.top_k >= 1, settings.top_k, "1 or more"),
         ("--tpv", len(set(tpv)) == len(tpv) > 0, ", ".join(tpv), "each dataset once"),
-        ("--index", settings.index in INDEXES, settings.index, " or ".join(INDEXES)),
         ("--recall", 0 < settings.recall < 1, settings.recall, "between 0 and 1"),
     ]
     for option, holds, got, expected in faults:

@@ -20,7 +20,7 @@ from sumlctl.tables import whole_file
 
 SHARD_BYTES = 2**32  # of vectors; so much of a GPU's memory as well
 BLOCK_ROWS = 2**14  # queries
-MOST_BLOCKS = 2**10  # more queries make larger blocks
+_MOST_BLOCKS = 2**10  # more queries make larger blocks
 _FLOAT = 4  # bytes
 # A unit ends by itself; only a machine that hangs takes a day for one.
 _LIMITS = Limits(deadline_s=86_400.0, on_device=True)
@@ -83,6 +83,16 @@ def read(path: Path) -> dict[str, np.ndarray]:
         return dict(file)
 
 
+def block_rows(rows: int, least: int = BLOCK_ROWS) -> int:
+    """Rows of a block where there are so many in all."""
+    return max(least, -(-rows // _MOST_BLOCKS))
+
+
+def shard_rows(dimension: int, size: int = SHARD_BYTES) -> int:
+    """Rows of a shard of so many bytes."""
+    return max(1, size // (_FLOAT * dimension))
+
+
 @dataclass(frozen=True)
 class Blocks:
     """How a search is cut, and who does its units.
@@ -102,14 +112,6 @@ class Blocks:
     facts: Any = None
     shard_bytes: int = SHARD_BYTES
     block_rows: int = BLOCK_ROWS
-
-    def block(self, queries: int) -> int:
-        """Queries of a block where there are so many in all."""
-        return max(self.block_rows, -(-queries // MOST_BLOCKS))
-
-    def shard(self, dimension: int) -> int:
-        """Rows of a shard."""
-        return max(1, self.shard_bytes // (_FLOAT * dimension))
 
     def do(
         self, function: Callable[[Any], Any], units: Sequence[Unit], what: str
@@ -151,8 +153,8 @@ class Blocks:
         Raises:
             SumlError: a unit could not be done.
         """
-        blocks = queries.cut(self.block(len(queries)))
-        shards = base.cut(self.shard(base.dimension))
+        blocks = queries.cut(block_rows(len(queries), self.block_rows))
+        shards = base.cut(shard_rows(base.dimension, self.shard_bytes))
         units = [
             self._unit(f"{name}.{j:04d}.{i:04d}", block, shard, k)
             for j, shard in enumerate(shards)  # a worker keeps the shard that it searched last

@@ -18,7 +18,7 @@ import numpy as np
 from sumlctl.engine.units import Unit, stands_on
 from sumlctl.mining.search import probed
 from sumlctl.mining.search.audit import at_least, smallest
-from sumlctl.mining.search.blocks import Blocks, Vectors, read, save
+from sumlctl.mining.search.blocks import Blocks, Vectors, block_rows, read, save
 from sumlctl.mining.search.exact import DECIMALS, Certified, certified, prove
 from sumlctl.mining.search.probed import Lists, Probed
 from sumlctl.tables import whole_file
@@ -26,10 +26,10 @@ from sumlctl.tables import whole_file
 AUDITED = 3000  # queries that are searched exactly as well, to count how many are right
 TUNED = 1000  # other ones, which choose the number of probes
 ROUNDS = 10  # of k-means
-SAMPLED = 64  # vectors for each list that k-means sees
+_SAMPLED = 64  # vectors for each list that k-means sees
 _MOST_SAMPLED = 2**20
-_BLOCK = 2**16  # queries of a unit, and vectors of the base
-_ROWS = 2**15  # vectors that are copied together
+BLOCK_ROWS = 2**16  # queries of a unit, and vectors of the base
+ROWS = 2**15  # vectors that are copied together
 
 
 class Aim(NamedTuple):
@@ -70,6 +70,11 @@ class Guarantee(NamedTuple):
 def lists_for(rows: int) -> int:
     """How many lists a base is divided into: finding them costs as much as searching them."""
     return max(1, min(round(4 * math.sqrt(rows)), rows // 39))
+
+
+def sampled(rows: int, lists: int) -> int:
+    """How many vectors of a base k-means sees."""
+    return min(rows, _SAMPLED * lists, _MOST_SAMPLED)
 
 
 def search(
@@ -118,7 +123,7 @@ def _build(blocks: Blocks, base: Vectors, lists: int, seed: int) -> np.ndarray:
     item = _Training(base, lists, seed, blocks.device, str(centres))
     training = Unit("lists.train", item, stands_on(*facts), (centres,))
     blocks.do(_train, [training], "finding lists")
-    parts = base.cut(blocks.block(len(base)))
+    parts = base.cut(block_rows(len(base), BLOCK_ROWS))
     units = []
     for i, part in enumerate(parts):
         result = folder / f"lists.assign.{i:04d}.npy"
@@ -144,7 +149,7 @@ class _Training(NamedTuple):
 def _train(item: _Training) -> None:
     """Spherical k-means; exact assignments and sums in float64 make it the same everywhere."""
     rng = np.random.default_rng(item.seed)
-    size = min(len(item.base), SAMPLED * item.lists, _MOST_SAMPLED)
+    size = sampled(len(item.base), item.lists)
     sample = item.base.load()[np.sort(rng.choice(len(item.base), size, replace=False))]
     centres = sample[rng.choice(size, item.lists, replace=False)]
     for _ in range(ROUNDS):
@@ -200,16 +205,16 @@ def _sort(item: _Sorting) -> None:
 
 
 def _in_parts(rows: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, len(rows), _ROWS):
-        yield rows[start : start + _ROWS]
+    for start in range(0, len(rows), ROWS):
+        yield rows[start : start + ROWS]
 
 
 def _probe(
     blocks: Blocks, queries: Vectors, k: int, probes: int, facts: tuple[int, int]
 ) -> tuple[Certified, np.ndarray]:
-    """The best rows of the lists nearest to each query, and which are sure to be the best of all."""
+    """The best rows of the lists nearest to each query, and which of them are sure."""
     units = []
-    for i, block in enumerate(queries.cut(max(_BLOCK, blocks.block(len(queries))))):
+    for i, block in enumerate(queries.cut(block_rows(len(queries), BLOCK_ROWS))):
         result = blocks.folder / f"probe.{i:04d}.npz"
         item = _Probing(block, k, probes, str(blocks.folder), str(result))
         about = stands_on(blocks.facts, facts, block.start, block.stop, k, probes)
