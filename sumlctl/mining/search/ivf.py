@@ -25,8 +25,8 @@ from sumlctl.tables import whole_file
 
 AUDITED = 3000  # queries that are searched exactly as well, to count how many are right
 TUNED = 1000  # other ones, which choose the number of probes
-ROUNDS = 10  # of k-means
-_SAMPLED = 64  # vectors for each list that k-means sees
+ROUNDS = 8  # of k-means
+_SAMPLED = 40  # vectors for each list that k-means sees
 _MOST_SAMPLED = 2**20
 BLOCK_ROWS = 2**16  # queries of a unit, and vectors of the base
 ROWS = 2**15  # vectors that are copied together

@@ -18,7 +18,6 @@ from sumlctl.mining.search.exact import prove
 from sumlctl.mining.search.ivf import Aim, search
 from sumlctl.mining.search.probed import Lists, Probed, unit
 
-
 USUAL = Aim()
 
 
