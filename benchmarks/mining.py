@@ -1,9 +1,10 @@
 """How mining's search grows, beside plain faiss and `semantic_search` with the same top-1.
 
-Vectors are clustered and lie near a subspace of 24 dimensions, as those of narrations do. Every
-search runs in a process of its own that is given two files: its time counts from there to the
-answers, its peak memory is what it adds to that of the imported libraries. Ours is what
-`mine-pairs` does, with checkpoints. `SUMLCTL_MINING=1000x1000,10000x1000000` chooses the sizes.
+Vectors lie near a subspace of 24 dimensions, around one centre for twenty rows of the base, since
+narrations repeat each other. Every search runs in a process of its own that is given two files:
+its time counts from there to the answers, its peak memory is what it adds to that of the imported
+libraries. Ours is what `mine-pairs` does, with checkpoints.
+`SUMLCTL_MINING=1000x1000,10000x1000000` chooses the sizes.
 """
 
 from __future__ import annotations
@@ -71,18 +72,18 @@ def _row(n: int, m: int) -> dict[str, Any]:
 
 def _save(folder: str, n: int, m: int) -> None:
     for seed, (name, rows) in enumerate((("queries", n), ("base", m))):
-        np.save(Path(folder) / f"{name}.npy", _vectors(rows, seed))
+        np.save(Path(folder) / f"{name}.npy", _vectors(rows, max(1, m // 20), seed))
 
 
-def _vectors(rows: int, seed: int) -> np.ndarray:
-    """Unit vectors around a thousand centres, the same ones for any seed."""
+def _vectors(rows: int, clusters: int, seed: int) -> np.ndarray:
+    """Unit vectors around centres that are the same for any seed."""
     common, own = np.random.default_rng(9), np.random.default_rng(seed)
-    centres = common.standard_normal((1000, _SUBSPACE), np.float32)
     spread = common.standard_normal((_SUBSPACE, _DIMENSION), np.float32)
+    centres = common.standard_normal((clusters, _SUBSPACE), np.float32)
     made = np.empty((rows, _DIMENSION), np.float32)
     for start in range(0, rows, 2**15):
         part = made[start : start + 2**15]
-        inner = centres[own.integers(0, 1000, len(part))]
+        inner = centres[own.integers(0, clusters, len(part))]
         inner = inner + 0.5 * own.standard_normal(inner.shape, np.float32)
         part[:] = inner @ spread + 0.3 * own.standard_normal(part.shape, np.float32)
         part /= np.linalg.norm(part, axis=1, keepdims=True)

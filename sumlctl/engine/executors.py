@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -71,7 +72,7 @@ class Local:
         gpus: list[str] = []
         if limits.on_device:
             items = list(items)
-            gpus = _gpus() if len(items) > 1 else []  # which imports torch
+            gpus = _gpus() if len(items) > 1 else []
             if len(gpus) <= 1:
                 for item in items:
                     yield item, worker.answer(function, item)
@@ -94,6 +95,10 @@ def _share(processes: int) -> dict[str, str]:
 
 def _gpus() -> list[str]:
     """The GPUs of this machine, as CUDA_VISIBLE_DEVICES names them."""
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return []  # without torch, which takes longer to import than many a search
     import torch
 
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")

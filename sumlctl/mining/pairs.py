@@ -121,7 +121,7 @@ def mine(
     pool = Side.load(workspace, tpv, "tpv", settings.split)
     sources = [*first.sources, *pool.sources, *vectors.sources]
     inputs = {workspace.relative(source): tables.digest(source) for source in sources}
-    folder = workspace.units(f"mine-pairs {fpv}--{'+'.join(tpv)}")
+    folder = workspace.units(f"mine-pairs {fpv}--{'+'.join(tpv)}").absolute()
     found, guarantee = None, None
     if settings.match == "labels":
         queries, base = vectors.of(first.texts), vectors.of(pool.texts)

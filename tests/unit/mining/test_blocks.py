@@ -60,7 +60,7 @@ def test_any_cut_gives_the_bits_of_brute_force(
 
 def test_ray_gives_the_same_bits(tmp_path: Path) -> None:
     queries, base = tied(3)
-    with executor("ray", 1) as workers:
+    with executor("ray", 1, "local") as workers:
         cut = Blocks(tmp_path, workers, "cpu", None, 24 * 40, 12)
         found = cut.nearest(*save(tmp_path, queries, base), 4)
     similarity, row = nearest(queries, base, 4, device="cpu")
