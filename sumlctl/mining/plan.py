@@ -25,7 +25,7 @@ from sumlctl.mining.search.probed import Lists, Probed
 from sumlctl.workspace import Workspace
 
 REACHED = 0.5  # share of a GPU's published throughput and bandwidth; assumed
-PROBED = 0.01  # share of the lists that a query is compared with, at least _LEAST of them; assumed
+PROBED = 0.06  # share of the lists for a query, at least _LEAST; assumed, as clustered vectors need
 PATIENCE_S = 3600.0  # what an exact search may take before another is advised
 _LEAST = 8
 _FLOAT, _ANSWER = 4, 17  # bytes of a component, and of a similarity, a row and a flag

@@ -43,7 +43,7 @@ def test_exact_grows_with_both_sides_and_ivf_more_slowly() -> None:
     large = replace(MILLION, base=4 * 10**6, queries=4 * 10**6)
     assert exact(large, SPEED).multiply_adds == 16 * exact(MILLION, SPEED).multiply_adds
     ratio = inverted(large, SPEED).multiply_adds / inverted(MILLION, SPEED).multiply_adds
-    assert 4 < ratio < 12
+    assert 4 < ratio < 16
 
 
 def test_memory_stays_far_below_the_vectors() -> None:
