@@ -1,4 +1,4 @@
-"""The search of `mine-pairs`, certificate included, against `util.semantic_search`; its growth.
+"""The search of `mine-pairs`, certificate included, against `util.semantic_search`.
 
 EK55 -> Charades-Ego: `semantic_search` compares every segment with every third-person clip, as
 its documentation suggests; ours compares distinct narrations and joins the clips. A second
@@ -8,9 +8,7 @@ comparison gives `semantic_search` the distinct narrations too.
 from __future__ import annotations
 
 import tempfile
-from functools import partial
 
-import numpy as np
 import torch
 
 from benchmarks.common import report, seconds, shared_data
@@ -25,7 +23,6 @@ from sumlctl.workspace import Workspace
 
 def main() -> None:
     report("mine", "EK55 -> Charades-Ego, top-1 (ratio: times faster)", _real())
-    report("mine_growth", "distinct narrations a side, top-1, d = 384", _growth())
 
 
 def _real() -> list[dict[str, object]]:
@@ -61,31 +58,3 @@ def _real() -> list[dict[str, object]]:
         {"what": f"certified search, distinct {small}", "seconds": ours, "ratio": theirs / ours},
         {"what": "whole of mine-pairs, tables included", "seconds": whole, "ratio": theirs / whole},
     ]
-
-
-def _growth() -> list[dict[str, object]]:
-    import faiss
-
-    rows = []
-    for n in (1_000, 10_000, 100_000):
-        rng = np.random.default_rng(n)
-        queries, base = (rng.standard_normal((n, 384), np.float32) for _ in range(2))
-        queries /= np.linalg.norm(queries, axis=1, keepdims=True)
-        base /= np.linalg.norm(base, axis=1, keepdims=True)
-        flat = faiss.IndexFlatIP(384)
-        flat.add(base)
-        repeats = 3 if n < 100_000 else 1
-        plain = seconds(partial(flat.search, queries, 1), repeats)
-        start = certified(queries, base, 1, "cpu")
-        ours = seconds(partial(certified, queries, base, 1, "cpu"), repeats)
-        rows.append(
-            {
-                "narrations a side": n,
-                "plain faiss (s)": plain,
-                "certified (s)": ours,
-                "ratio": ours / plain,
-                "certified at once": float(start.at_once.mean()),
-                "GFLOP/s": 2 * n * n * 384 / ours / 1e9,
-            }
-        )
-    return rows

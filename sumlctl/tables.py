@@ -33,6 +33,8 @@ _MAKERS = {
 # Statuses of clips that have frames.
 DECODABLE = ("ok", "truncated")
 
+_BATCH = 2**15  # rows
+
 # What every row of metrics says.
 _MEASURE = {
     "protocol": "string",
@@ -222,11 +224,9 @@ def read(path: Path, kind: str, columns: Sequence[str] | None = None) -> pa.Tabl
     Raises:
         SumlError: missing, truncated, not a table of this program, of another kind or version.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    there(path, kind)
-    try:
+    with _readable(path, kind):
         check(path, kind, pq.read_schema(path))
         table = pq.read_table(
             path,
@@ -234,11 +234,46 @@ def read(path: Path, kind: str, columns: Sequence[str] | None = None) -> pa.Tabl
             partitioning=None,
             page_checksum_verification=True,
         )
-        table.validate(full=True)
-        # Without what a file says of single columns, at which polars may end its process.
-        plain = pa.schema([(f.name, f.type) for f in table.schema], table.schema.metadata)
-        table = pa.Table.from_arrays(table.columns, schema=plain)
-        _judge(path, kind).keys(table)
+        return _sound(table, path, kind)
+
+
+def batches(path: Path, kind: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The rows of a manifest in turn, for one that is larger than memory.
+
+    Raises:
+        SumlError: as `read`, perhaps only after some batches.
+    """
+    import pyarrow.parquet as pq
+
+    with (
+        _readable(path, kind),
+        pq.ParquetFile(path, page_checksum_verification=True) as file,
+    ):
+        check(path, kind, file.schema_arrow)
+        for batch in file.iter_batches(_BATCH, columns=list(columns)):
+            batch.validate(full=True)
+            yield batch
+
+
+def _sound(table: pa.Table, path: Path, kind: str) -> pa.Table:
+    """A table whose rows and keys are what they should be."""
+    import pyarrow as pa
+
+    table.validate(full=True)
+    # Without what a file says of single columns, at which polars may end its process.
+    plain = pa.schema([(f.name, f.type) for f in table.schema], table.schema.metadata)
+    table = pa.Table.from_arrays(table.columns, schema=plain)
+    _judge(path, kind).keys(table)
+    return table
+
+
+@contextmanager
+def _readable(path: Path, kind: str) -> Iterator[None]:
+    import pyarrow as pa
+
+    there(path, kind)
+    try:
+        yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise SumlError(
             path,
@@ -247,7 +282,6 @@ def read(path: Path, kind: str, columns: Sequence[str] | None = None) -> pa.Tabl
             expected=f"a {kind} table",
             fix=f"Delete it and make it again with `{_MAKERS[kind]}`.",
         ) from error
-    return table
 
 
 def there(path: Path, kind: str) -> Path:
@@ -302,7 +336,11 @@ def metadata(table: pa.Table, key: str) -> Any:
     return json.loads(value) if value is not None else None
 
 
-def vectors(table: pa.Table) -> Any:
-    """The `vector` column of a narrations table as float32 [n, d]."""
-    column = table.column("vector").combine_chunks()
-    return column.values.to_numpy(zero_copy_only=False).reshape(-1, column.type.list_size)
+def vectors(table: pa.Table | pa.RecordBatch) -> Any:
+    """The `vector` column of a narrations table, or of a batch of one, as float32 [n, d]."""
+    import pyarrow as pa
+
+    column = table.column("vector")
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    return column.flatten().to_numpy(zero_copy_only=False).reshape(-1, column.type.list_size)

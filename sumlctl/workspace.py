@@ -29,7 +29,7 @@ class Workspace:
         return self.root / ".locks"
 
     def units(self, work: str) -> Path:
-        """Receipts of the units of a work that is under way, such as `index ek55`."""
+        """Where the units of a piece of work, such as `index ek55`, leave their receipts."""
         return self.root / ".units" / quote(work, safe="")
 
     @property

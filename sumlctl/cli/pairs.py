@@ -1,4 +1,4 @@
-"""`mine-pairs`, `histogram` and `pairs`: making pseudo-pairs and looking at them."""
+"""`histogram` and `pairs`: looking at pseudo-pairs."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from sumlctl import console, locks
-from sumlctl.cli.common import HERE, DeviceOption, JsonOption, WorkspaceOption
+from sumlctl import console
+from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption
 
 FpvOption = Annotated[str | None, typer.Option("--fpv", help="First-person dataset.")]
 PoolOption = Annotated[str | None, typer.Option("--tpv", help="Third-person pool, A or A+B.")]
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(mine_pairs)
     app.command()(histogram)
     group = typer.Typer(help="List pseudo-pairs, explain one.", no_args_is_help=True)
     group.command("show")(show)
@@ -24,80 +23,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="pairs")
 
 
-def mine_pairs(
-    fpv: Annotated[str, typer.Option(help="Dataset whose first-person clips are paired.")],
-    tpv: Annotated[list[str], typer.Option(help="Dataset of the third-person pool; repeatable.")],
-    split: Annotated[str, typer.Option(help="Split of both sides.")] = "train",
-    top_k: Annotated[int, typer.Option(min=1, help="Narrations per first-person clip.")] = 1,
-    min_similarity: Annotated[float | None, typer.Option(help="Drop pairs below.")] = None,
-    assign: Annotated[
-        str, typer.Option(help="Clip that stands for a narration: first or spread.")
-    ] = "first",
-    match: Annotated[
-        str, typer.Option(help="text, as in the paper, or labels first, as in the released code.")
-    ] = "text",
-    index: Annotated[str, typer.Option(help="exact.")] = "exact",
-    seed: Annotated[int, typer.Option(help="For --assign spread.")] = 0,
-    encoder: Annotated[str | None, typer.Option(help="Whose narration vectors to use.")] = None,
-    device: DeviceOption = "auto",
-    workspace: WorkspaceOption = HERE,
-    json: JsonOption = False,
-) -> None:
-    """Find the best third-person clip for each first-person clip."""
-    from sumlctl.mining import pairs, pool, similarity
-    from sumlctl.workflow import data_steps, receipts
-
-    for name in (fpv, *tpv):
-        pool.check_dataset(workspace, name)
-    settings = pairs.Settings(split, top_k, min_similarity, assign, index, seed, match)
-    step = data_steps.mine_pairs(workspace, fpv, tpv, encoder or "", vars(settings))
-    with locks.alone(workspace, f"mine-pairs {step.about}"), receipts.begun(workspace, step):
-        mined = pairs.mine(fpv, tpv, workspace, settings, encoder=encoder, device=device)
-        step = data_steps.mine_pairs(workspace, fpv, tpv, mined.encoder, vars(settings))
-        receipts.leave(workspace, step)
-    for side in (mined.fpv, mined.tpv):
-        pairs.say_left_out(side)
-    summary = pairs.summary(mined)
-    by = "class" if mined.fpv.labelled else "clip"
-    bars = similarity.distribution(mined.written, workspace, by=by)
-    summary["histogram"] = asdict(bars)
-    summary["written"] = str(mined.written)
-    if json:
-        console.show_json(summary)
-        return
-    _show_summary(f"{fpv} → {'+'.join(tpv)}", summary)
-    _show_bars([bars])
-    console.note(f"wrote {mined.written}")
-
-
-def _show_summary(title: str, s: dict[str, Any]) -> None:
-    proof, q, same, reused = s["certified"], s["similarity"], s["same"], s["most_reused"]
-    used = s["tpv_clips_used"]
-    rows = [
-        ("first-person clips", f"{s['fpv_clips']:,} ({s['fpv_narrations']:,} narrations)"),
-        ("third-person clips", f"{s['tpv_clips']:,} ({s['tpv_narrations']:,} narrations)"),
-        (
-            "certified exact",
-            f"{proof['share']:.1%} of narrations ({proof['at_once']:.1%} at once)",
-        ),
-        (
-            "similarity",
-            f"min {q['min']:.3f}, quartiles {q['q1']:.3f} {q['median']:.3f} {q['q3']:.3f}, "
-            f"max {q['max']:.3f}",
-        ),
-        ("first-person clips without a pair", f"{s['fpv_clips_without_pair']:,}"),
-        ("third-person clips used", f"{used:,}, never used {s['tpv_clips_unused']:,}"),
-    ]
-    if reused:
-        share = f"{reused['pairs']:,} pairs ({reused['share']:.1%})"
-        rows.append(("most reused", f"{reused['tpv_clip_id']}: {share}"))
-    if s["labelled_pairs"]:
-        agree = ", ".join(f"{key} {value:.1%}" for key, value in same.items())
-        rows.append(("same label", f"{agree} (of {s['labelled_pairs']:,} labelled pairs)"))
-    console.show_table(title, ("", ""), rows)
-
-
-def _show_bars(distributions: list[Any]) -> None:
+def show_bars(distributions: list[Any]) -> None:
     from sumlctl.mining.similarity import range_names
 
     first = distributions[0]
@@ -143,7 +69,7 @@ def histogram(
     if json:
         console.show_json([asdict(d) for d in found])
     else:
-        _show_bars(found)
+        show_bars(found)
         levels = [i / 10 for i in range(3, 10)]
         rows = [[d.label, *(f"{dict(d.coverage)[s]:.1%}" for s in levels)] for d in found]
         header = ["pairs", *(f"≥ {s:g}" for s in levels)]

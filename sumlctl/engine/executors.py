@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -54,7 +55,8 @@ class Executor(Protocol):
 class Local:
     """Processes of this machine.
 
-    What wants a GPU is done in one process per GPU, and in this one where there is at most one.
+    What wants a GPU is done in one process per GPU, which share the processors, and in this one
+    where there is at most one GPU or one item.
 
     Args:
         jobs: processes for all else, at least 1.
@@ -67,26 +69,39 @@ class Local:
         self, function: Callable[[Any], Any], items: Iterable[Item], limits: Limits
     ) -> Iterator[tuple[Item, Any]]:
         """See `Executor`."""
-        gpus = _gpus() if limits.on_device else []
-        if limits.on_device and len(gpus) <= 1:
-            for item in items:
-                yield item, worker.answer(function, item)
-            return
+        gpus: list[str] = []
+        if limits.on_device:
+            items = list(items)
+            gpus = _gpus() if len(items) > 1 else []
+            if len(gpus) <= 1:
+                for item in items:
+                    yield item, worker.answer(function, item)
+                return
         yield from supervise.run(
             function,
             items,
             jobs=len(gpus) or self.jobs,
             deadline_s=limits.deadline_s,
             memory_mb=limits.memory_mb,
-            environments=[{"CUDA_VISIBLE_DEVICES": gpu} for gpu in gpus],
+            environments=[{"CUDA_VISIBLE_DEVICES": gpu} | _share(len(gpus)) for gpu in gpus],
         )
 
 
 HERE = Local(1)
 
 
+def _share(processes: int) -> dict[str, str]:
+    """What tells numerical libraries to leave the other processes their part of the processors."""
+    threads = max(1, (os.cpu_count() or 1) // processes)
+    return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
+
+
 def _gpus() -> list[str]:
     """The GPUs of this machine, as CUDA_VISIBLE_DEVICES names them."""
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return []  # without torch, which takes longer to import than many a search
     import torch
 
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")

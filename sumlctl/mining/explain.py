@@ -41,14 +41,13 @@ def show(path: Path, clip_id: str, workspace: Workspace) -> dict[str, Any]:
     narration = clip.item(0, "narration")
     k = min(_NEXT_BEST + 1, len(pool.texts))
     similarity, rows = nearest(vectors.of([narration]), vectors.of(pool.texts), k)
-    clips_of = dict(pool.clips.group_by("narration").len().iter_rows())
     ranked = [
         {
-            "narration": pool.texts[row],
+            "narration": text,
             "similarity": float(s),
-            "clips": clips_of[pool.texts[row]],
+            "clips": pool.clips.filter(pl.col("narration") == text).height,
         }
-        for s, row in zip(similarity[0], rows[0], strict=True)
+        for s, text in zip(similarity[0], pool.texts.gather(rows[0]), strict=True)
     ]
     mined = pl.DataFrame(pl.from_arrow(table)).filter(pl.col("fpv_clip_id") == clip_id)
     return {

@@ -60,8 +60,8 @@ def answers(first: Side, pool: Side, queries: np.ndarray, base: np.ndarray, k: i
     n = ours.height
     return pl.DataFrame(
         {
-            "narration": np.repeat(ours["narration"].to_numpy(), k).tolist(),
-            "labels": np.repeat(ours["labels"].to_numpy(), k).tolist(),
+            "narration": ours["narration"].gather(np.repeat(np.arange(n), k)),
+            "labels": ours["labels"].gather(np.repeat(np.arange(n), k)),
             "rank": np.tile(np.arange(k, dtype=np.int16), n),
             "similarity": cosines.reshape(-1).astype(np.float32),
             "tpv_narration": theirs["narration"].gather(rows.reshape(-1)),
@@ -78,23 +78,23 @@ def labels(clips: pl.DataFrame) -> pl.Series:
 
 def _distinct(side: Side) -> pl.DataFrame:
     """Distinct narrations and labels, in the order of the texts, with their place in `texts`."""
-    places = pl.DataFrame({"narration": side.texts}).with_row_index("text")
+    places = side.texts.rename("narration").to_frame().with_row_index("text")
     clips = side.clips.select(*_KEY).with_columns(labels(side.clips))
     return clips.unique(["narration", "labels"]).join(places, "narration").sort("text", "labels")
 
 
 def _same_word(ours: pl.DataFrame, theirs: pl.DataFrame, kind: str) -> Callable[[int], np.ndarray]:
     """From a row of `ours` to which rows of `theirs` share a word with it."""
-    having: dict[str, list[int]] = {}
-    for row, words in enumerate(theirs[kind]):
-        for word in words:
-            having.setdefault(word, []).append(row)
-    mine = ours[kind].to_list()
+    rows = theirs.select(row=pl.int_range(pl.len()), word=kind).explode("word", empty_as_null=True)
+    having = dict(rows.drop_nulls().group_by("word").agg("row").iter_rows())  # one row per word
+    having = {word: np.array(found) for word, found in having.items()}
+    mine = ours[kind]
 
     def shared(row: int) -> np.ndarray:
         mask = np.zeros(theirs.height, bool)
         for word in mine[row]:
-            mask[having.get(word, [])] = True
+            if word in having:
+                mask[having[word]] = True
         return mask
 
     return shared

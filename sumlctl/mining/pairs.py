@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,16 @@ import numpy as np
 import polars as pl
 
 from sumlctl import tables
-from sumlctl.console import note
+from sumlctl.engine.executors import HERE, Executor
+from sumlctl.engine.units import stands_on
 from sumlctl.errors import SumlError
 from sumlctl.mining import labels
 from sumlctl.mining.pool import Side, narrated
-from sumlctl.mining.search import Certified, certified
+from sumlctl.mining.search import Certified
+from sumlctl.mining.search.blocks import Blocks, Vectors
+from sumlctl.mining.search.exact import check
+from sumlctl.mining.search.ivf import Aim, Guarantee, search
+from sumlctl.narrated import Narrated
 from sumlctl.workspace import Workspace
 
 ASSIGNMENTS = ("first", "spread")
@@ -32,10 +38,11 @@ class Settings:
         top_k: narrations per first-person clip.
         min_similarity: pairs below are dropped.
         assign: which clip stands for a narration that several have: the `first`, or `spread`.
-        index: `exact`.
-        seed: for `spread`.
+        index: `exact`, or `ivf` for most of the partners sooner.
+        seed: for `spread` and `ivf`.
         match: the most similar `text` of the pool, as in the paper, or of the clips with the same
             `labels` where there are any, as in the released code.
+        recall: share of the narrations whose partners `ivf` is to find.
     """
 
     split: str = "train"
@@ -45,6 +52,11 @@ class Settings:
     index: str = "exact"
     seed: int = 0
     match: str = "text"
+    recall: float = Aim().recall
+
+    def told(self) -> dict[str, Any]:
+        """What the pairs depend on."""
+        return {k: v for k, v in vars(self).items() if k != "recall" or self.index == "ivf"}
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,7 @@ class Mined:
         fpv: the first-person side.
         tpv: the third-person side.
         search: over the distinct narrations; None for a match by labels, which compares all.
+        guarantee: what is known of a search by `ivf`, which leaves rows out.
         encoder: name of the one whose vectors were compared.
         written: the table.
     """
@@ -66,6 +79,7 @@ class Mined:
     fpv: Side
     tpv: Side
     search: Certified | None
+    guarantee: Guarantee | None
     encoder: str
     written: Path
 
@@ -78,11 +92,13 @@ def mine(
     *,
     encoder: str | None = None,
     device: str = "auto",
+    executor: Executor = HERE,
 ) -> Mined:
     """Pairs each first-person clip with its most similar third-person clips.
 
     The search runs over the distinct narrations of both sides; clips are joined to its answers,
     so clips that say the same get the same partners. Several third-person datasets are one pool.
+    What was searched before an interruption is not searched again.
 
     Args:
         fpv: dataset whose first-person clips are paired.
@@ -91,6 +107,7 @@ def mine(
         settings: how pairs are chosen.
         encoder: whose narrations tables to use; may be left out when there is only one.
         device: `auto`, `cpu` or `cuda`.
+        executor: who searches.
 
     Raises:
         SumlError: a table is missing, or the tables do not fit each other.
@@ -99,12 +116,17 @@ def mine(
     vectors = narrated(workspace, [fpv, *tpv], encoder)
     first = Side.load(workspace, [fpv], "fpv", settings.split)
     pool = Side.load(workspace, tpv, "tpv", settings.split)
-    queries, base, search = vectors.of(first.texts), vectors.of(pool.texts), None
+    sources = [*first.sources, *pool.sources, *vectors.sources]
+    inputs = {workspace.relative(source): tables.digest(source) for source in sources}
+    folder = workspace.units(f"mine-pairs {fpv}--{'+'.join(tpv)}").absolute()
+    found, guarantee = None, None
     if settings.match == "labels":
+        queries, base = vectors.of(first.texts), vectors.of(pool.texts)
         answers = labels.answers(first, pool, queries, base, settings.top_k)
     else:
-        search = certified(queries, base, settings.top_k, device, settings.index)
-        answers = _answers(first, pool, search)
+        blocks = Blocks(folder, executor, device, (inputs, settings.split))
+        found, guarantee = _search(blocks, first, pool, vectors, settings)
+        answers = _answers(first, pool, found)
     pairs = _join(first, pool, answers, settings)
     kept = pairs
     if settings.min_similarity is not None:
@@ -119,16 +141,37 @@ def mine(
         )
     path = workspace.pairs(fpv, list(tpv))
     config = {
-        **vars(settings),
+        **settings.told(),
         "fpv": fpv,
         "tpv": list(tpv),
         "encoder": vectors.encoder,
         "clips_mined": first.clips.height,
     }
-    sources = [*first.sources, *pool.sources, *vectors.sources]
-    inputs = {workspace.relative(source): tables.digest(source) for source in sources}
-    tables.write(kept.to_arrow(), path, "pairs", inputs=inputs, config=config)
-    return Mined(pairs, kept, first, pool, search, vectors.encoder["name"], path)
+    extra = {"search": guarantee._asdict()} if guarantee else {}
+    tables.write(kept.to_arrow(), path, "pairs", inputs=inputs, config=config, extra=extra)
+    shutil.rmtree(folder, ignore_errors=True)  # nobody else's, and the table has it all
+    return Mined(pairs, kept, first, pool, found, guarantee, vectors.encoder["name"], path)
+
+
+def _search(
+    blocks: Blocks, first: Side, pool: Side, vectors: Narrated, settings: Settings
+) -> tuple[Certified, Guarantee | None]:
+    """The most similar narrations of the pool, by file: workers read what they need of it."""
+    k, n, m, d = settings.top_k, len(first.texts), len(pool.texts), vectors.dimension
+    check((n, d), (m, d), k, blocks.device, settings.index)
+    queries, base = (
+        _saved(blocks, name, side, vectors) for name, side in (("queries", first), ("base", pool))
+    )
+    if settings.index == "exact":
+        return blocks.nearest(queries, base, k), None
+    return search(blocks, queries, base, k, Aim(settings.recall, settings.seed))
+
+
+def _saved(blocks: Blocks, name: str, side: Side, vectors: Narrated) -> Vectors:
+    path = blocks.folder / f"{name}.{stands_on(blocks.facts)[:16]}.npy"
+    if not path.is_file():
+        vectors.save(side.texts, path)
+    return Vectors.of(path)
 
 
 def _check(settings: Settings, tpv: Sequence[str]) -> None:
@@ -137,6 +180,7 @@ def _check(settings: Settings, tpv: Sequence[str]) -> None:
         ("--match", settings.match in MATCHES, settings.match, " or ".join(MATCHES)),
         ("--top-k", settings.top_k >= 1, settings.top_k, "1 or more"),
         ("--tpv", len(set(tpv)) == len(tpv) > 0, ", ".join(tpv), "each dataset once"),
+        ("--recall", 0 < settings.recall < 1, settings.recall, "between 0 and 1"),
     ]
     for option, holds, got, expected in faults:
         if not holds:
@@ -149,11 +193,11 @@ def _answers(first: Side, pool: Side, search: Certified) -> pl.DataFrame:
     n, k = search.row.shape
     return pl.DataFrame(
         {
-            "narration": np.repeat(np.array(first.texts, object), k).tolist(),
+            "narration": first.texts.gather(np.repeat(np.arange(n), k)),
             "labels": "",
             "rank": np.tile(np.arange(k, dtype=np.int16), n),
             "similarity": search.similarity.reshape(-1).astype(np.float32),
-            "tpv_narration": [pool.texts[row] for row in search.row.reshape(-1)],
+            "tpv_narration": pool.texts.gather(search.row.reshape(-1)),
             "tpv_labels": "",
         }
     )
@@ -220,47 +264,3 @@ def _shared(ours: str, theirs: str) -> pl.Expr:
     known = (pl.col(ours).list.len() > 0) & (pl.col(theirs).list.len() > 0)
     common = pl.col(ours).list.set_intersection(pl.col(theirs)).list.len() > 0
     return pl.when(known).then(common)
-
-
-def summary(mined: Mined) -> dict[str, Any]:
-    """What `mine-pairs` reports; counts and shares over rank 0, the pseudo-pairs of Sec. 3.1."""
-    best, kept = (p.filter(pl.col("rank") == 0) for p in (mined.pairs, mined.kept))
-    similarity = best.get_column("similarity").cast(pl.Float64)
-    reuse = kept.group_by("tpv_clip_id").len().sort("len", "tpv_clip_id", descending=[True, False])
-    labelled = kept.drop_nulls(["shared_verb", "shared_noun"])
-    verb, noun = labelled.get_column("shared_verb"), labelled.get_column("shared_noun")
-    agree = {"verb": verb, "noun": noun, "both": verb & noun, "neither": ~(verb | noun)}
-    n_pool = mined.tpv.clips.height
-    return {
-        "fpv_clips": mined.fpv.clips.height,
-        "tpv_clips": n_pool,
-        "fpv_narrations": len(mined.fpv.texts),
-        "tpv_narrations": len(mined.tpv.texts),
-        "fpv_clips_without_pair": mined.fpv.clips.height - kept.height,
-        "certified": {
-            "share": 1.0,
-            "at_once": float(mined.search.at_once.mean()) if mined.search else 1.0,
-            "widened": mined.search.widened if mined.search else 0,
-        },
-        "similarity": {
-            name: similarity.quantile(q, interpolation="linear")
-            for name, q in (("min", 0.0), ("q1", 0.25), ("median", 0.5), ("q3", 0.75), ("max", 1.0))
-        },
-        "tpv_clips_used": reuse.height,
-        "tpv_clips_unused": n_pool - reuse.height,
-        "most_reused": None
-        if reuse.is_empty()
-        else {
-            "tpv_clip_id": reuse.item(0, "tpv_clip_id"),
-            "pairs": reuse.item(0, "len"),
-            "share": reuse.item(0, "len") / kept.height,
-        },
-        "labelled_pairs": labelled.height,
-        "same": {key: s.cast(pl.Float64).mean() for key, s in agree.items()},
-    }
-
-
-def say_left_out(side: Side) -> None:
-    """Tells which clips a side leaves out and why."""
-    for reason, n in side.left_out.items():
-        note(f"{side.viewpoint} side leaves out {n:,} clips: {reason}")

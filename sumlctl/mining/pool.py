@@ -13,6 +13,9 @@ from sumlctl.errors import SumlError, unknown_name
 from sumlctl.narrated import Narrated
 from sumlctl.workspace import Workspace
 
+_LABELS = ("verbs", "nouns", "actions")
+_COLUMNS = ("clip_id", "dataset", "viewpoint", "split", "narration", *_LABELS, "status")
+
 
 @dataclass(frozen=True)
 class Side:
@@ -30,15 +33,14 @@ class Side:
 
     viewpoint: str
     clips: pl.DataFrame
-    texts: list[str]
+    texts: pl.Series
     sources: list[Path]
     left_out: dict[str, int]
 
     @property
     def labelled(self) -> bool:
         """Whether any clip has a label."""
-        labels = ("verbs", "nouns", "actions")
-        return any(bool((self.clips.get_column(kind).list.len() > 0).any()) for kind in labels)
+        return any(bool((self.clips.get_column(kind).list.len() > 0).any()) for kind in _LABELS)
 
     @classmethod
     def load(
@@ -56,12 +58,12 @@ class Side:
         left_out: dict[str, int] = {}
         parts = [_clips(source, viewpoint, split, left_out) for source in sources]
         clips = pl.concat(parts)
-        texts = sorted(clips.get_column("narration").unique().to_list())
+        texts = clips.get_column("narration").unique().sort()
         return cls(viewpoint, clips, texts, sources, left_out)
 
 
 def _clips(source: Path, viewpoint: str, split: str, left_out: dict[str, int]) -> pl.DataFrame:
-    table = tables.read(source, "clips")
+    table = tables.read(source, "clips", _COLUMNS)
     words = tables.metadata(table, "vocabulary") or {}
     every = pl.DataFrame(pl.from_arrow(table))
     clips = every.filter(pl.col("viewpoint") == viewpoint, pl.col("split") == split)
@@ -84,9 +86,7 @@ def _clips(source: Path, viewpoint: str, split: str, left_out: dict[str, int]) -
         "clip_id",
         "dataset",
         "narration",
-        "verbs",
-        "nouns",
-        "actions",
+        *_LABELS,
         verb_words=_words(clips, "verbs", words),
         noun_words=_words(clips, "nouns", words),
     )

@@ -21,6 +21,7 @@ _MINING = {
     "index": "exact",
     "seed": 0,
     "match": "text",
+    "recall": 0.99,
 }
 _DRAWING = {"by": "class", "class_stat": "mean"}
 

@@ -115,9 +115,12 @@ def asked(texts: Sequence[str], base: Side, narrated: Narrated, encode: Encode) 
         narrated: vectors that are known already.
         encode: makes those of other texts.
     """
-    new = [text for text in dict.fromkeys(texts) if text not in narrated]
+    known = narrated.known(texts)
+    new = list(dict.fromkeys(text for text, has in zip(texts, known, strict=True) if not has))
     made = dict(zip(new, encode(narrated.encoder, new), strict=True)) if new else {}
-    vectors = np.stack([made[t] if t in made else narrated.of([t])[0] for t in texts])
+    vectors = narrated.of([text if has else "" for text, has in zip(texts, known, strict=True)])
+    for i, text in enumerate(texts):
+        vectors[i] = made.get(text, vectors[i])
     blank: dict[str, Any] = {"clip_id": "", "dataset": "", "verbs": [], "nouns": [], "actions": []}
     rows = pl.DataFrame([blank | {"narration": text} for text in texts], schema=base.rows.schema)
     return Side("text", rows, [], vectors, {})

@@ -153,9 +153,9 @@ def candidates(workspace: Workspace, pairs: Pairs) -> dict[str, list[tuple[str, 
     similarity, rows = nearest(vectors.of(texts), vectors.of(pool.texts), k)
     return {
         text: [
-            (pool.texts[row], float(s))
-            for s, row in zip(similarity[i], rows[i], strict=True)
-            if pool.texts[row] not in taken[text]
+            (told, float(s))
+            for s, told in zip(similarity[i], pool.texts.gather(rows[i]), strict=True)
+            if told not in taken[text]
         ][:_CANDIDATES]
         for i, text in enumerate(texts)
     }

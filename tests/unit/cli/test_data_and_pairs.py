@@ -122,6 +122,24 @@ def test_the_whole_way(indexed: Workspace, sumlctl, tmp_path: Path) -> None:
     assert (bars["n"], bars["by"]) == (2, "class")
 
 
+def test_a_plan_does_nothing(indexed: Workspace, sumlctl, monkeypatch) -> None:
+    from sumlctl.mining import plan
+
+    slow = plan.Speed(exact=1e9, lists=1e9, proof_s=0.0, disk=1e9)
+    monkeypatch.setattr(plan, "measure", lambda dimension: slow)
+    sumlctl("embed", "--encoder", "hashed")
+    done = sumlctl("mine-pairs", "--fpv", "ego", "--tpv", "exo", "--plan", "--json")
+    told = json.loads(done.out)
+    assert (told["queries"], told["base"], told["index"]) == (2, 3, "exact")
+    assert indexed.all_pairs() == []
+    sizes = ("--plan-queries", "1000000", "--plan-base", "10000000")
+    told = json.loads(sumlctl("mine-pairs", *sizes, "--json").out)
+    assert (told["queries"], told["base"], told["index"]) == (10**6, 10**7, "ivf")
+    done = sumlctl("mine-pairs", *sizes)
+    assert "one H200" in done.out and "--index ivf: exact takes" in done.out
+    assert sumlctl("mine-pairs", "--plan").code == 2
+
+
 def test_results_go_to_stdout_and_remarks_to_stderr(indexed: Workspace, sumlctl) -> None:
     done = sumlctl("embed", "ego", "--encoder", "hashed")
     assert "wrote" in done.err and "wrote" not in done.out

@@ -10,7 +10,8 @@ import pytest
 
 from sumlctl import tables
 from sumlctl.errors import SumlError
-from sumlctl.mining.pairs import Settings, mine, summary
+from sumlctl.mining.pairs import Settings, mine
+from sumlctl.mining.summary import summarise
 from sumlctl.workspace import Workspace
 from tests.builders import write_clips, write_vectors
 
@@ -86,7 +87,7 @@ def test_top_k_gives_ranks(world: Workspace) -> None:
 def test_min_similarity_drops_and_counts(world: Workspace) -> None:
     mined = mine("ego", ["exo"], world, Settings(min_similarity=0.9))
     assert [p["fpv_clip_id"] for p in rows(mined)] == ["ego/0", "ego/2"]
-    assert summary(mined)["fpv_clips_without_pair"] == 1
+    assert summarise(mined)["fpv_clips_without_pair"] == 1
 
 
 def test_spread_shares_reuse_evenly_and_by_seed(workspace: Workspace) -> None:
@@ -125,7 +126,7 @@ def test_ties_go_to_the_alphabetically_first_narration(workspace: Workspace) -> 
 
 
 def test_summary_by_hand(world: Workspace) -> None:
-    told = summary(mine("ego", ["exo"], world, Settings()))
+    told = summarise(mine("ego", ["exo"], world, Settings()))
     assert (told["fpv_clips"], told["fpv_narrations"]) == (3, 2)
     assert (told["tpv_clips"], told["tpv_narrations"]) == (5, 3)
     assert (told["tpv_clips_used"], told["tpv_clips_unused"]) == (2, 3)
@@ -162,6 +163,7 @@ def test_clips_without_video_take_part_only_where_no_clip_has_one(world: Workspa
         ({"assign": "random"}, "--assign: impossible value"),
         ({"top_k": 9}, "top-k is out of range"),
         ({"index": "lsh"}, "unknown index"),
+        ({"index": "ivf", "recall": 1.0}, "--recall: impossible value, got 1.0"),
         ({"min_similarity": 0.99}, "no pair is left, got 0.99; expected at most 0.985"),
     ],
 )
@@ -241,3 +243,58 @@ def test_labels_first_is_the_text_where_nothing_is_labelled(workspace: Workspace
     assert by_label == by_text
     with pytest.raises(SumlError, match="more partners than the pool has, got 3"):
         mine("ego", ["exo"], workspace, Settings(match="labels", top_k=3))
+
+
+def test_an_interrupted_search_goes_on(world: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The blocks that were searched are kept until the pairs are written, and no longer."""
+    whole = rows(mine("ego", ["exo"], world, Settings()))
+    world.pairs("ego", ["exo"]).unlink()
+
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    folder = world.units("mine-pairs ego--exo")
+    with monkeypatch.context() as patch:
+        patch.setattr("sumlctl.mining.pairs._answers", dies)
+        with pytest.raises(KeyboardInterrupt):
+            mine("ego", ["exo"], world, Settings())
+    assert [path.name for path in folder.glob("*.json")] == ["exact.0000.0000.json"]
+    with monkeypatch.context() as patch:
+        patch.setattr("sumlctl.mining.search.blocks._search", dies)
+        assert rows(mine("ego", ["exo"], world, Settings())) == whole
+    assert not folder.exists()
+
+
+def test_what_another_table_gave_is_searched_anew(world: Workspace) -> None:
+    with pytest.raises(SumlError, match="no pair is left"):
+        mine("ego", ["exo"], world, Settings(min_similarity=0.99))
+    write_vectors(world, "exo", {"get mug": at(180), "slice loaf": at(60), "wave": at(10)})
+    pairs = rows(mine("ego", ["exo"], world, Settings()))
+    assert [p["tpv_clip_id"] for p in pairs] == ["exo/3", "exo/1", "exo/3"]
+
+
+def test_ivf_says_what_it_guarantees(world: Workspace) -> None:
+    """Three narrations are one list, so that nothing is left out."""
+    exact = rows(mine("ego", ["exo"], world, Settings()))
+    mined = mine("ego", ["exo"], world, Settings(index="ivf", recall=0.9))
+    assert rows(mined) == exact
+    told = {
+        "lists": 1,
+        "probes": 1,
+        "recall": 0.9,
+        "certified": 1.0,
+        "audited": 1,
+        "right": 1,
+        "at_least": 0.05,
+    }
+    table = tables.read(mined.written, "pairs")
+    assert tables.metadata(table, "search") == told
+    assert tables.metadata(table, "config")["recall"] == 0.9
+    assert summarise(mined)["ivf"] == told
+    assert summarise(mined)["certified"]["share"] == 1.0
+
+
+def test_an_exact_table_says_nothing_of_ivf(world: Workspace) -> None:
+    table = tables.read(mine("ego", ["exo"], world, Settings()).written, "pairs")
+    assert tables.metadata(table, "search") is None
+    assert "recall" not in tables.metadata(table, "config")

@@ -62,7 +62,7 @@ def test_answers_do_not_depend_on_batching_or_threads(monkeypatch: pytest.Monkey
     queries = unit(base[::7] + 1e-3 * rng.normal(size=base[::7].shape))
     whole = nearest(queries, base, 4, device="cpu")
     threads = faiss.omp_get_max_threads()
-    monkeypatch.setattr("sumlctl.mining.search._BLOCK", 3)
+    monkeypatch.setattr("sumlctl.mining.search.exact.BLOCK", 3)
     faiss.omp_set_num_threads(1)
     try:
         blocks = nearest(queries, base, 4, device="cpu")
