@@ -25,7 +25,7 @@ from sumlctl.sections import (
 from sumlctl.settings import Component, limits
 
 # What `sumlctl run` reads from the same file (`sumlctl.workflow.recipe`).
-FOR_RUN = ("steps", "mining", "histogram", "cam", "matrix", "paper")
+FOR_RUN = ("steps", "decode", "mining", "histogram", "cam", "matrix", "paper")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 

@@ -51,11 +51,27 @@ def of_table(path: Path) -> Provenance:
 
 def of_training(folder: Path) -> dict[str, str]:
     """The tables that a run was begun with, by their names in the workspace."""
+    inputs = _begun(folder).get("inputs")
+    try:
+        return _digests(inputs) if isinstance(inputs, dict) else {}
+    except ValueError:
+        return {}
+
+
+def number(folder: Path) -> int:
+    """Which of a workspace's runs it was when it began, from 1; 0 for one that does not say it."""
+    found = _begun(folder).get("number")
+    return found if isinstance(found, int) else 0
+
+
+def _begun(folder: Path) -> dict[str, Any]:
+    """The first line of a run's log."""
     try:
         with (folder / "log.jsonl").open(encoding="utf-8") as log:
-            return _digests(dict(documents.from_json(log.readline()).get("inputs", {})))
-    except (OSError, ValueError, AttributeError, TypeError):
+            told = documents.from_json(log.readline())
+    except (OSError, ValueError):
         return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _digests(inputs: dict[Any, Any]) -> dict[str, str]:

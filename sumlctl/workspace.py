@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
+from sumlctl import provenance
 from sumlctl.errors import SumlError, unknown_name
 
 
@@ -26,6 +29,10 @@ class Workspace:
     def locks(self) -> Path:
         return self.root / ".locks"
 
+    def units(self, work: str) -> Path:
+        """Receipts of the units of a work that is under way, such as `index ek55`."""
+        return self.root / ".units" / quote(work, safe="")
+
     @property
     def pipelines(self) -> Path:
         return self.root / "pipelines"
@@ -40,8 +47,7 @@ class Workspace:
     def encoders(self, dataset: str) -> list[str]:
         """Names of the encoders whose narrations tables exist for `dataset`."""
         found = (self.manifests / dataset).glob("narrations.*.parquet")
-        names = (f.name.removeprefix("narrations.").removesuffix(".parquet") for f in found)
-        return sorted(n for n in names if not n.endswith(".partial"))
+        return sorted(f.name.removeprefix("narrations.").removesuffix(".parquet") for f in found)
 
     def indexed(self) -> list[str]:
         """Datasets with a clips table, in alphabetical order."""
@@ -100,7 +106,7 @@ class Workspace:
 
     def receipt(self, step: str, about: str) -> Path:
         """The receipt of a step that belongs to no run; those of a run lie in its folder."""
-        return self.manifests / "receipts" / f"{step}.{_one(about)}.json"
+        return self.manifests / "receipts" / f"{step}.{_one(about.replace('/', '%2F'))}.json"
 
     def receipts(self) -> list[Path]:
         """All receipts."""
@@ -116,9 +122,18 @@ class Workspace:
         return self.run(name) / "checkpoints" / "stage_two.pt"
 
     def runs(self) -> list[Path]:
-        """Run folders, the most recently trained last."""
+        """Run folders, the one that was begun last at the end.
+
+        Runs are numbered as they begin, so that a clock that was set back does not matter; those
+        without a number come first, by the time of their pipeline.
+        """
         found = (self.root / "runs").glob("*/pipeline.toml")
-        return [f.parent for f in sorted(found, key=lambda f: (f.stat().st_mtime_ns, f))]
+        order = {
+            f.parent: (provenance.number(f.parent), f.stat().st_mtime_ns, f)
+            for f in found
+            if not f.parent.name.startswith(".")  # not whole yet
+        }
+        return sorted(order, key=order.__getitem__)
 
     def find_run(self, name: str, where: str = "RUN") -> Path:
         """The folder of a run.
@@ -161,6 +176,19 @@ def _one(name: str) -> str:
             fix="Correct it in the command or in the pipeline.",
         )
     return name
+
+
+def all_inside(root: Path, relatives: Iterable[str], where: object) -> None:
+    """Insists on the same for very many paths.
+
+    Raises:
+        SumlError: one escapes.
+    """
+    base = os.path.realpath(root)
+    for relative in relatives:
+        escapes = "\0" in relative or relative.startswith("/")
+        if escapes or not os.path.realpath(f"{base}/{relative}").startswith(f"{base}/"):
+            inside(root, relative, where)
 
 
 def inside(root: Path, relative: str, where: object) -> Path:

@@ -50,7 +50,8 @@ def mine_pairs(
     for name in (fpv, *tpv):
         pool.check_dataset(workspace, name)
     settings = pairs.Settings(split, top_k, min_similarity, assign, index, seed, match)
-    with locks.alone(workspace, f"mine-pairs {fpv}--{'+'.join(tpv)}"):
+    step = data_steps.mine_pairs(workspace, fpv, tpv, encoder or "", vars(settings))
+    with locks.alone(workspace, f"mine-pairs {step.about}"), receipts.begun(workspace, step):
         mined = pairs.mine(fpv, tpv, workspace, settings, encoder=encoder, device=device)
         step = data_steps.mine_pairs(workspace, fpv, tpv, mined.encoder, vars(settings))
         receipts.leave(workspace, step)
@@ -135,9 +136,10 @@ def histogram(
         from sumlctl.report.figures import similarity_figure
         from sumlctl.workflow import data_steps, receipts
 
-        similarity_figure(found, similarity.range_names(found[0].edges), out)
         step = data_steps.histogram(workspace, chosen, out, by, class_stat)
-        receipts.leave(workspace, step)
+        with receipts.begun(workspace, step):
+            similarity_figure(found, similarity.range_names(found[0].edges), out)
+            receipts.leave(workspace, step)
     if json:
         console.show_json([asdict(d) for d in found])
     else:

@@ -82,6 +82,9 @@ class Local:
         )
 
 
+HERE = Local(1)
+
+
 def _gpus() -> list[str]:
     """The GPUs of this machine, as CUDA_VISIBLE_DEVICES names them."""
     import torch

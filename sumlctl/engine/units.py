@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ class Work:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder = folder.absolute()  # others have another working folder
 
     def do(
         self,
@@ -118,8 +119,11 @@ class Work:
                 todo.append(unit)
         yield from self._fresh(function, todo, executor, limits)
 
-    def forget(self, units: Iterable[Unit]) -> None:
-        """Removes the receipts of units whose results are kept elsewhere by now."""
+    def forget(self, units: Iterable[Unit] | None = None) -> None:
+        """Removes the receipts of units whose results are kept elsewhere by now; None for all."""
+        if units is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return
         for unit in units:
             self._path(unit).unlink(missing_ok=True)
             self._failure(unit).unlink(missing_ok=True)

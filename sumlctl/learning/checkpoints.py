@@ -56,8 +56,20 @@ class Coverage:
 def save(path: Path, model: nn.Module, record: Mapping[str, Any]) -> None:
     """Writes a model's weights and a record about them: plain values, and tensors in them."""
     content = {"format": _FORMAT, **record, "model": model.state_dict()}
+    write(path, content)
+
+
+def write(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes what torch can save; the file is whole or absent.
+
+    Raises:
+        SumlError: the file system refused.
+    """
     with tables.whole_file(path) as beside, beside.open("wb") as file:
-        torch.save(content, file)
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:  # torch ends the file even where it could not be written
+            raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
 
 def of_run(folder: Path, name: str | None = None) -> Path:

@@ -92,6 +92,7 @@ class _Trail:
         if receipt is None:
             return self._without_receipt(name, path, as_read)
         known = as_read or receipt.outputs[name]
+        sources = {source: mark for source, mark in receipt.inputs.items() if mark.sha256}
         file = File(
             name,
             _status(path, known),
@@ -100,10 +101,10 @@ class _Trail:
             "sumlctl " + " ".join(receipt.command),
             _made(receipt),
             receipt.settings,
-            tuple(receipt.inputs),
-            "" if receipt.inputs else "the step has no input",
+            tuple(sources),
+            "" if sources else "the step has no input",
         )
-        return file, receipt.inputs
+        return file, sources
 
     def _without_receipt(
         self, name: str, path: Path, as_read: Mark | None

@@ -226,6 +226,17 @@ def test_any_damaged_byte_is_harmless_or_refused(tmp_path):
             assert len(str(error).splitlines()) == 1
 
 
+def test_a_single_bit_that_flips_is_noticed(tmp_path):
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.ones(8, np.float32)), 4)
+    table = pa.table({"text": ["open", "shut"], "vector": vectors})
+    tables.write(table, tmp_path / "x", "narrations", inputs={}, config={})
+    content = bytearray((tmp_path / "x").read_bytes())
+    content[content.index(np.float32(1).tobytes()) + 1] ^= 1
+    (tmp_path / "x").write_bytes(content)
+    with pytest.raises(SumlError, match="not a whole Parquet file"):
+        tables.read(tmp_path / "x", "narrations")
+
+
 def test_another_file_type_is_refused(tmp_path):
     (tmp_path / "x.parquet").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
     assert "not a whole Parquet file" in refusal(tmp_path / "x.parquet")

@@ -108,5 +108,5 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SumlError) as caught:
         write(tmp_path / "file" / "clips.parquet", [""])
-    assert "clips.parquet: " in str(caught.value)
+    assert f"{tmp_path / 'file'}: a file lies where a folder is to be" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1

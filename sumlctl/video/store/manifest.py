@@ -67,11 +67,13 @@ class Contents:
     Attributes:
         stale: videos that have changed since they were stored.
         missing: files that are not there, or not as they were made.
+        short_side: video id -> pixels, of the files that may be read.
     """
 
     def __init__(self, path: Path, videos: Mapping[str, tuple[int, int]]) -> None:
         self.stale: set[str] = set()
         self.missing: list[Path] = []
+        self.short_side: dict[str, int] = {}
         self._segments: dict[str, list[Segment]] = {}
         for row in read(path):
             name = row["video_id"]
@@ -84,6 +86,10 @@ class Contents:
                 self.missing.append(file)
             else:
                 self._segments.setdefault(name, []).append(_segment(row, file))
+                self.short_side[name] = min(row["width"], row["height"])
+
+    def __bool__(self) -> bool:
+        return bool(self._segments)
 
     def holding(self, video_id: str, start_s: float, stop_s: float) -> tuple[Segment, ...]:
         """The adjoining files that hold a video between two times, in order; none if they don't."""
