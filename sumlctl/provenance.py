@@ -51,10 +51,9 @@ def of_table(path: Path) -> Provenance:
 
 def of_training(folder: Path) -> dict[str, str]:
     """The tables that a run was begun with, by their names in the workspace."""
-    inputs = _begun(folder).get("inputs")
     try:
-        return _digests(inputs) if isinstance(inputs, dict) else {}
-    except ValueError:
+        return _digests(dict(_begun(folder).get("inputs", {})))
+    except (TypeError, ValueError):
         return {}
 
 

@@ -231,7 +231,8 @@ class _Videos:
         """Says what the store is good for.
 
         Raises:
-            SumlError: clips lie in the videos alone, and the folder of these is not there.
+            SumlError: a video's path leaves its folder, or clips lie in the videos alone, and the
+                folder of these is not there.
         """
         asked = rows.select("video_id", "start_s", "stop_s").iter_rows()
         stored = sum(bool(self.store.holding(*clip)) for clip in asked) if self.store else 0

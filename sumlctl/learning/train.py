@@ -23,9 +23,9 @@ from sumlctl.learning.runs import Begun
 from sumlctl.learning.stages import StageData, Tasks
 from sumlctl.learning.training.launch import (
     as_started,
+    check_restarts,
     company,
     launch,
-    refuse_nameless,
     started_externally,
 )
 from sumlctl.learning.training.quarantine import Quarantine
@@ -68,11 +68,11 @@ def train(
         Interrupted: a signal asked to stop; `resume` goes on from there.
     """
     started = as_started(pipeline)
-    fabric = launch(started.devices, pipeline.precision, started.nodes)
-    refuse_nameless(resume or run)
+    check_restarts(resume or run)
     if resume is None and run is not None and started_externally() and workspace.run(run).exists():
         resume = run
     with company(resume or run):
+        fabric = launch(started.devices, pipeline.precision, started.nodes)
         return _train(workspace, fabric, pipeline, run, resume, validator)
 
 

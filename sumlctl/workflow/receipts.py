@@ -214,6 +214,15 @@ def read(path: Path) -> Receipt | None:
         return None
 
 
+def _moved(path: Path, about: str) -> Callable[[str], str]:
+    """What files of a run are called now, given what its receipt calls them."""
+    folder = path.parent.parent
+    if folder.parent.name != "runs":
+        return str
+    before, now = f"runs/{about}/", f"runs/{folder.name}/"
+    return lambda name: now + name.removeprefix(before) if name.startswith(before) else name
+
+
 def _is_sound(receipt: Receipt) -> bool:
     """Whether every field is of its type."""
     texts = [receipt.step, receipt.about, receipt.asked, receipt.version, receipt.finished]
@@ -226,15 +235,6 @@ def _is_sound(receipt: Receipt) -> bool:
         and all(isinstance(m.sha256, str) for m in marks)
         and all(type(n) is int for m in marks for n in (m.size, m.mtime_ns))
     )
-
-
-def _moved(path: Path, about: str) -> Callable[[str], str]:
-    """What files of a run are called now, given what its receipt calls them."""
-    folder = path.parent.parent
-    if folder.parent.name != "runs":
-        return str
-    before, now = f"runs/{about}/", f"runs/{folder.name}/"
-    return lambda name: now + name.removeprefix(before) if name.startswith(before) else name
 
 
 def state(workspace: Workspace, step: Step) -> State:

@@ -89,16 +89,14 @@ def test_torchrun_restarts_what_lost_a_process_and_it_ends_as_if_nothing_had_bee
 def test_a_node_that_is_taken_away_comes_back_and_it_ends_as_if_nothing_had_been(world, read):
     port, words = forked.free_port(), trainings.words(world, "away", *SETTINGS)
     one_of_two = [f"localhost:{port}", ["--nnodes=2", "--nproc-per-node=1"], words]
-    # While rounds share a store, a new node does not find one that stayed (PyTorch 2.15).
-    apart = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
-    stays = forked.Process(_torchrun, one_of_two, apart)
+    stays = forked.Process(_torchrun, one_of_two)
     stays.wait_until(lambda: _listens(port))
-    goes = forked.Process(_torchrun, one_of_two, apart)
+    goes = forked.Process(_torchrun, one_of_two)
     goes.wait_until(lambda: steps(world, "away") >= 8)
     goes.send(signal.SIGTERM)
     goes.over()
     assert stays.code is None
-    back = forked.Process(_torchrun, one_of_two, apart)
+    back = forked.Process(_torchrun, one_of_two)
     back.ended()
     stays.over()
     assert stays.code == 0, stays.said
@@ -116,6 +114,7 @@ def _torchrun(endpoint: str, nodes: list[str], words: list[str]) -> None:
     # Nodes that are lost are missed sooner than after the usual 15 s.
     meeting += ["--rdzv-conf=keep_alive_interval=1,keep_alive_max_attempt=3"]
     line = [*nodes, *meeting, "-m", "--", "sumlctl", *words]
+    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     config, _, worker = config_from_args(parse_args(line))
     assert worker[-len(words) - 2 :] == ["-m", "sumlctl", *words]
     config.start_method = "fork"

@@ -95,19 +95,33 @@ def launch(devices: int, precision: str, nodes: int = 1) -> Fabric:
     return fabric
 
 
-def refuse_nameless(run: str | None) -> None:
-    """Insists on a name where torchrun may start this command again: it could not be found.
+def check_restarts(run: str | None) -> None:
+    """Sees whether a restart by torchrun, where it may come to that, would succeed.
+
+    Args:
+        run: its name, where it was given one.
 
     Raises:
-        SumlError: there is none.
+        SumlError: it would begin another run, or meet what the lost processes left behind.
     """
-    if run is None and int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")):
+    if not int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")):
+        return
+    if run is None:
         raise SumlError(
             "--run",
             "a restart could not tell which run to go on with",
             got="no name",
             expected="one wherever torchrun may restart (--max-restarts)",
             fix="Name the run: `--run NAME`.",
+        )
+    # Addresses of lost processes stay in that store: https://github.com/pytorch/pytorch/issues/135712
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        raise SumlError(
+            "TORCH_DISABLE_SHARE_RDZV_TCP_STORE",
+            "restarted processes would look for those that were lost",
+            got="a store that torchrun keeps over restarts",
+            expected="1 wherever torchrun may restart (--max-restarts)",
+            fix="Set it to 1 on every node before torchrun begins, with --rdzv-backend=c10d.",
         )
 
 

@@ -127,7 +127,7 @@ class Savepoints:
             optimizer.load_state_dict(content["optimizer"])
             self._fabric.strategy.precision.load_state_dict(content["scaler"])
             self.best = content["best"]
-            epoch, batch = content["position"]
+            epoch, batch = map(int, content["position"])
             position = Position(epoch, batch // content.get("group", self._group) * self._group)
         except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
             raise SumlError(

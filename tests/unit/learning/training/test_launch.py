@@ -46,14 +46,18 @@ def test_faults_of_what_processes_do_together_say_that_one_was_lost():
         raise RuntimeError("shapes cannot be multiplied")
 
 
-def test_a_run_that_torchrun_may_restart_needs_a_name(monkeypatch):
-    launch.refuse_nameless(None)
+def test_what_a_restart_by_torchrun_needs(monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
+    launch.check_restarts(None)
     monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", "0")
-    launch.refuse_nameless(None)
+    launch.check_restarts(None)
     monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", "3")
-    launch.refuse_nameless("mine")
     with pytest.raises(SumlError, match=r"--run: a restart could not tell .*Name the run"):
-        launch.refuse_nameless(None)
+        launch.check_restarts(None)
+    with pytest.raises(SumlError, match=r"^TORCH_DISABLE_SHARE_RDZV_TCP_STORE: .*Set it to 1"):
+        launch.check_restarts("mine")
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "False")
+    launch.check_restarts("mine")
 
 
 @pytest.mark.parametrize(
