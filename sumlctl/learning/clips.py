@@ -18,7 +18,7 @@ from sumlctl.video import quarantine
 from sumlctl.video.quarantine import Quarantined
 from sumlctl.video.store import manifest
 from sumlctl.video.store.stored import Segment
-from sumlctl.workspace import Workspace, inside
+from sumlctl.workspace import Workspace, all_inside
 
 _WHOLE_FRAME = 1e-6  # of a frame; less is rounding
 _EVEN = 1  # pixel that a store may add or take, so that sides are even
@@ -222,6 +222,7 @@ class _Videos:
         self.root = workspace.videos_root(dataset, tables.metadata(table, "videos_root"))
         self._check_rates()
         stamps = self.rows.filter("usable")
+        all_inside(self.root, stamps.get_column("path"), self._where)
         columns = stamps.select("video_id", "size_bytes", "mtime_ns").iter_rows()
         indexed = {name: (size, changed) for name, size, changed in columns}
         self.store = manifest.Contents(workspace.segments(dataset), indexed)
@@ -233,9 +234,6 @@ class _Videos:
             SumlError: a video's path leaves its folder, or clips lie in the videos alone, and the
                 folder of these is not there.
         """
-        used = rows.select("video_id").unique()
-        for path in self.rows.join(used, "video_id").get_column("path"):
-            inside(self.root, path, self._where)
         asked = rows.select("video_id", "start_s", "stop_s").iter_rows()
         stored = sum(bool(self.store.holding(*clip)) for clip in asked) if self.store else 0
         if stored < rows.height and not self.root.is_dir():
