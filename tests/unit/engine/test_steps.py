@@ -11,12 +11,13 @@ from sumlctl.mining.pairs import Settings, mine
 from sumlctl.narrations import choose
 from sumlctl.narrations import embed as embedding
 from sumlctl.video.store.build import decode
+from sumlctl.video.store.encode import Settings as Store
 from sumlctl.video.store.plan import Wanted
 from sumlctl.workspace import Workspace
 from tests.annotation_files import KITCHEN, kitchen_row, write_card, write_csv
 from tests.unit.video import numbered
 
-WANTED = Wanted(Store(), 0.2, whole=False)
+WANTED = Wanted(Store(256, 22), 0.2, whole=False)
 # What the tables are, by whoever they are made: filled in by the first engine.
 FIRST: dict[str, str] = {}
 
