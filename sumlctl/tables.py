@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sumlctl import __version__
-from sumlctl.errors import SumlError, from_os_error, nearest_names
+from sumlctl.errors import SumlError, from_os_error
+from sumlctl.soundness import Judge
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -234,11 +235,15 @@ def read(path: Path, kind: str, columns: Sequence[str] | None = None) -> pa.Tabl
             page_checksum_verification=True,
         )
         table.validate(full=True)
+        # Without what a file says of single columns, at which polars may end its process.
+        plain = pa.schema([(f.name, f.type) for f in table.schema], table.schema.metadata)
+        table = pa.Table.from_arrays(table.columns, schema=plain)
+        _judge(path, kind).keys(table)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise SumlError(
             path,
             "not a whole Parquet file",
-            got=str(error).splitlines()[0][:120],
+            got=[*str(error).splitlines(), type(error).__name__][0][:120],
             expected=f"a {kind} table",
             fix=f"Delete it and make it again with `{_MAKERS[kind]}`.",
         ) from error
@@ -264,34 +269,31 @@ def there(path: Path, kind: str) -> Path:
 
 def check(path: Path, kind: str, found: pa.Schema) -> None:
     """Raises a SumlError unless `found` is the schema of a table of this kind and version."""
-    label = (found.metadata or {}).get(b"sumlctl.schema", b"none").decode()
-    if label != f"{kind}/1":
-        raise SumlError(
-            path,
-            "table of another schema",
-            got=f"schema {label}",
-            expected=f"{kind}/1",
-            fix=f"Delete it and make it again with `{_MAKERS[kind]}`.",
-        )
-    vector = found.field("vector").type if "vector" in found.names else None
-    for field in schema(kind, getattr(vector, "list_size", 1)):
-        if field.name not in found.names:
-            near = nearest_names(field.name, found.names)
-            raise SumlError(
-                path,
-                f"column {field.name} is missing",
-                got=f"nearest {near[0]}" if near else f"columns {', '.join(found.names)}",
-                expected=f"{field.name}: {field.type}",
-                fix=f"Delete it and make it again with `{_MAKERS[kind]}`.",
-            )
-        if found.field(field.name).type != field.type:
-            raise SumlError(
-                path,
-                f"column {field.name} has another type",
-                got=found.field(field.name).type,
-                expected=field.type,
-                fix=f"Delete it and make it again with `{_MAKERS[kind]}`.",
-            )
+    vector = found.field("vector").type if found.names.count("vector") == 1 else None
+    _judge(path, kind).schema(found, schema(kind, getattr(vector, "list_size", 1)))
+
+
+def _judge(path: Path, kind: str) -> Judge:
+    return Judge(path, kind, f"Delete it and make it again with `{_MAKERS[kind]}`.")
+
+
+def made_with(path: Path, kind: str, table: pa.Table, *needed: str) -> dict[str, Any]:
+    """The settings that a table was made with.
+
+    Args:
+        path: of the table.
+        kind: of the table.
+        table: as `read` gave it.
+        needed: settings that must be among them.
+
+    Raises:
+        SumlError: one is not.
+    """
+    config = metadata(table, "config") or {}
+    for key in needed:
+        if key not in config:
+            raise _judge(path, kind).damaged("config", f"no {key}")
+    return config
 
 
 def metadata(table: pa.Table, key: str) -> Any:

@@ -38,7 +38,7 @@ class Workspace:
 
     def table(self, dataset: str, name: str) -> Path:
         """`manifests/<dataset>/<name>.parquet`, such as `clips` or `narrations.<encoder>`."""
-        return self.manifests / dataset / f"{name}.parquet"
+        return self.manifests / _one(dataset) / f"{_one(name)}.parquet"
 
     def narrations(self, dataset: str, encoder: str) -> Path:
         return self.table(dataset, f"narrations.{encoder}")
@@ -53,7 +53,7 @@ class Workspace:
         return sorted(f.parent.name for f in self.manifests.glob("*/clips.parquet"))
 
     def pairs(self, fpv: str, tpv: list[str]) -> Path:
-        return self.manifests / "pairs" / f"{fpv}--{'+'.join(tpv)}.parquet"
+        return self.manifests / "pairs" / f"{_one(fpv)}--{_one('+'.join(tpv))}.parquet"
 
     def all_pairs(self) -> list[Path]:
         return sorted((self.manifests / "pairs").glob("*--*.parquet"))
@@ -61,7 +61,7 @@ class Workspace:
     def data(self, dataset: str, kind: str) -> Path:
         """Raw `annotations` or `videos` of a dataset; `SUMLCTL_DATA` moves all of them."""
         base = os.environ.get("SUMLCTL_DATA")
-        return (Path(base).expanduser() if base else self.root / "data") / dataset / kind
+        return (Path(base).expanduser() if base else self.root / "data") / _one(dataset) / kind
 
     def videos_root(self, dataset: str, told: str | None) -> Path:
         """Where a dataset's videos were when it was indexed, as its tables' metadata tells."""
@@ -69,7 +69,7 @@ class Workspace:
 
     def store(self, dataset: str) -> Path:
         """Folder of a dataset's videos as `sumlctl decode` keeps them for training."""
-        return self.root / "store" / dataset
+        return self.root / "store" / _one(dataset)
 
     def segments(self, dataset: str) -> Path:
         """The table of what a dataset's store holds."""
@@ -105,7 +105,7 @@ class Workspace:
 
     def receipt(self, step: str, about: str) -> Path:
         """The receipt of a step that belongs to no run; those of a run lie in its folder."""
-        return self.manifests / "receipts" / f"{step}.{about.replace('/', '%2F')}.json"
+        return self.manifests / "receipts" / f"{step}.{_one(about.replace('/', '%2F'))}.json"
 
     def receipts(self) -> list[Path]:
         """All receipts."""
@@ -114,7 +114,7 @@ class Workspace:
         return sorted(path for pattern in patterns for path in self.root.glob(pattern))
 
     def run(self, name: str) -> Path:
-        return self.root / "runs" / name
+        return self.root / "runs" / _one(name)
 
     def checkpoint(self, name: str) -> Path:
         """The weights that a run ends with."""
@@ -160,6 +160,23 @@ class Workspace:
         return resolved.as_posix()
 
 
+def _one(name: str) -> str:
+    """A name that is to be that of one file or folder.
+
+    Raises:
+        SumlError: it would lead elsewhere.
+    """
+    if "/" in name or "\0" in name or name in {".", ".."}:
+        raise SumlError(
+            "names",
+            "a name would lead to another folder",
+            got=repr(name),
+            expected="the name of a dataset, an encoder or a run, without slashes",
+            fix="Correct it in the command or in the pipeline.",
+        )
+    return name
+
+
 def inside(root: Path, relative: str, where: object) -> Path:
     """`root / relative`, refused when it would leave `root` (`../`, absolute, symlink).
 
@@ -167,7 +184,11 @@ def inside(root: Path, relative: str, where: object) -> Path:
         SumlError: the path escapes.
     """
     path = root / relative
-    if "\0" in relative or not path.resolve().is_relative_to(root.resolve()):
+    try:
+        stays = "\0" not in relative and path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):  # links in a circle
+        stays = False
+    if not stays:
         raise SumlError(
             where,
             "path leaves its folder",

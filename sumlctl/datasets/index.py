@@ -82,10 +82,8 @@ def index(
         card, told.rows, videos, table, work, executor, retry_unreadable=retry_unreadable
     )
     clips = _clips(card, told.rows, found)
-    inputs = {
-        _name(path, annotations): tables.digest(path)
-        for path in dict.fromkeys([*told.files, *class_lists])
-    }
+    read = dict.fromkeys([*told.files, *class_lists])
+    inputs = {path.relative_to(annotations).as_posix(): tables.digest(path) for path in read}
     inputs[f"manifests/{card.path.name}"] = tables.digest(card.path)
     config = {"reader": card.reader, "release": told.release, **card.options}
     written = (table, workspace.table(dataset, "clips"))
@@ -104,11 +102,6 @@ def index(
         told.notes,
         written,
     )
-
-
-def _name(path: Path, annotations: Path) -> str:
-    """A file as the card names it; one elsewhere, by its bare name."""
-    return path.relative_to(annotations).as_posix() if annotations in path.parents else path.name
 
 
 def _check_viewpoints(card: cards.Card, rows: pl.DataFrame) -> None:

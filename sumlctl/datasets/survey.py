@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ def _locate(card: Card, root: Path, video_id: str, participant: str) -> tuple[st
     known = [t for t in card.videos if participant or "{participant}" not in t]
     names = [t.format(video_id=video_id, participant=participant) for t in known or card.videos]
     paths = {name: inside(root, name, f"video {video_id} of {card.name}") for name in names}
-    for is_there in (Path.is_file, Path.is_dir):
+    for is_there in (os.path.isfile, os.path.isdir):  # unlike Path's, not stopped by long names
         for name, path in paths.items():
             if is_there(path):
                 return name, path

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from sumlctl import console
+from sumlctl import console, documents
 from sumlctl.card import Card
 from sumlctl.datasets import annotations as an
 from sumlctl.datasets import world
@@ -139,7 +139,7 @@ def _check_same(settings: Settings, record: Path, videos: Path) -> None:
     """Refuses files that other settings made."""
     wanted = json.loads(json.dumps(asdict(settings)))
     try:
-        made = dict(json.loads(record.read_text(encoding="utf-8")))
+        made = dict(documents.from_json(record.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         made = {}
     for key, value in wanted.items():

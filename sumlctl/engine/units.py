@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sumlctl import documents
 from sumlctl.engine.executors import Executor, Limits
 from sumlctl.engine.worker import Failure
 from sumlctl.errors import WriteError
@@ -174,7 +175,8 @@ class Work:
     def _reasons(self, unit: Unit) -> tuple[str, ...]:
         told = _json(self._failure(unit))
         same = isinstance(told, dict) and told.get("stands_on") == unit.stands_on
-        return tuple(map(str, told.get("reasons", ()))) if same else ()
+        reasons = told.get("reasons") if same else None
+        return tuple(map(str, reasons)) if isinstance(reasons, list) else ()
 
     def _path(self, unit: Unit) -> Path:
         return self.folder / f"{unit.name}.json"
@@ -200,7 +202,7 @@ def _perform(function: Callable[[Any], Any], call: _Call) -> Any:
 def _json(path: Path) -> Any:
     """What a file says; None for one that is absent or damaged."""
     try:
-        return json.loads(path.read_bytes())
+        return documents.from_json(path.read_bytes())
     except (OSError, ValueError):
         return None
 

@@ -18,7 +18,7 @@ from sumlctl.video import quarantine
 from sumlctl.video.quarantine import Quarantined
 from sumlctl.video.store import manifest
 from sumlctl.video.store.stored import Segment
-from sumlctl.workspace import Workspace
+from sumlctl.workspace import Workspace, inside
 
 _WHOLE_FRAME = 1e-6  # of a frame; less is rounding
 _EVEN = 1  # pixel that a store may add or take, so that sides are even
@@ -217,8 +217,10 @@ class _Videos:
             since = quarantine.marked(table).difference(quarantined.get(dataset, ()))
             released = pl.col("video_id").is_in(since)
         self.dataset = dataset
+        self._where = f"{dataset} videos.parquet"
         self.rows = frame(table).with_columns(usable=(pl.col("status") == "ok") | released)
         self.root = workspace.videos_root(dataset, tables.metadata(table, "videos_root"))
+        self._check_rates()
         stamps = self.rows.filter("usable")
         columns = stamps.select("video_id", "size_bytes", "mtime_ns").iter_rows()
         indexed = {name: (size, changed) for name, size, changed in columns}
@@ -228,8 +230,12 @@ class _Videos:
         """Says what the store is good for.
 
         Raises:
-            SumlError: clips lie in the videos alone, and the folder of these is not there.
+            SumlError: a video's path leaves its folder, or clips lie in the videos alone, and the
+                folder of these is not there.
         """
+        used = rows.select("video_id").unique()
+        for path in self.rows.join(used, "video_id").get_column("path"):
+            inside(self.root, path, self._where)
         asked = rows.select("video_id", "start_s", "stop_s").iter_rows()
         stored = sum(bool(self.store.holding(*clip)) for clip in asked) if self.store else 0
         if stored < rows.height and not self.root.is_dir():
@@ -253,6 +259,19 @@ class _Videos:
         sides = self.store.short_side
         both = ((sides[name], size) for name, size in sizes.iter_rows() if name in sides)
         return min((side for side, size in both if side + _EVEN < (size or math.inf)), default=None)
+
+    def _check_rates(self) -> None:
+        """Insists that every readable video has frames."""
+        sound = pl.col("fps").is_finite() & (pl.col("fps") > 0) & pl.col("duration_s").is_finite()
+        bad = self.rows.filter(pl.col("usable") & ~sound.fill_null(False))
+        if bad.height:
+            raise SumlError(
+                self._where,
+                "a readable video without frames per second or duration",
+                got=f"{bad.height:,} such as {bad.item(0, 'video_id')!r}",
+                expected="what a probe found",
+                fix=f"Delete it and run `sumlctl index {self.dataset}` again.",
+            )
 
     def _say_what_is_not_used(self) -> None:
         again = f"run `sumlctl decode {self.dataset}` again"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import shutil
@@ -11,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from sumlctl import config, console, provenance, settings, tables
+from sumlctl import config, console, documents, provenance, settings, tables
 from sumlctl.config import Pipeline
 from sumlctl.errors import SumlError
 from sumlctl.learning.training.runlog import RunLog
@@ -209,10 +208,12 @@ def begun(folder: Path) -> Begun:
     """
     path, log = folder / "pipeline.toml", folder / "log.jsonl"
     try:
-        first = json.loads(log.read_text(encoding="utf-8").partition("\n")[0])
+        first = documents.from_json(log.read_text(encoding="utf-8").partition("\n")[0])
         inputs, quarantined = dict(first["inputs"]), dict(first.get("quarantined", {}))
+        if not all(isinstance(v, list) for v in quarantined.values()):
+            raise TypeError("videos in quarantine are listed by dataset")
         path.stat()
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SumlError(
             folder,
             "not a run of sumlctl",

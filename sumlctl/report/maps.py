@@ -70,7 +70,7 @@ def _strip(path: Path) -> Strip:
             written = io.BytesIO()
             picture.convert("RGB").save(written, "WEBP", quality=_QUALITY, method=6)
             width, height = picture.size
-    except OSError as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise SumlError(
             path,
             "not a picture",

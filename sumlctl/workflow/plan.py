@@ -17,7 +17,7 @@ from sumlctl.sections import Data
 from sumlctl.workflow import data_steps, receipts, run_steps
 from sumlctl.workflow.recipe import Cell, Recipe
 from sumlctl.workflow.step import Step
-from sumlctl.workspace import Workspace
+from sumlctl.workspace import Workspace, inside
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,8 @@ def _histogram(recipe: Recipe, data: Mapping[str, Data], workspace: Workspace) -
         )
     tables = dict.fromkeys(workspace.pairs(d.fpv, d.tpv) for d in paired)
     drawn = recipe.cells[0].said.histogram
-    out = workspace.root / (drawn.out or f"figures/{recipe.name}.png")
+    named = drawn.out or f"figures/{recipe.name}.png"
+    out = inside(workspace.root, named, f"{recipe.path}: histogram.out")
     return data_steps.histogram(workspace, [*tables], out, drawn.by, drawn.class_stat)
 
 

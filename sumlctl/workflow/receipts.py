@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sumlctl import __version__, settings, tables
+from sumlctl import __version__, documents, settings, tables
 from sumlctl.errors import SumlError
 from sumlctl.video import quarantine
 from sumlctl.workflow.step import Step
@@ -94,10 +94,12 @@ def mark(path: Path, known: Mark | None = None) -> Mark:
     """The mark of a file or folder; `known` is taken for it where size and time are the same."""
     try:
         found = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
+    except (OSError, ValueError):  # none, out of reach, or no name of a file
         return Mark("")
     if stat.S_ISDIR(found.st_mode):
         return _listing(path)
+    if not stat.S_ISREG(found.st_mode):  # a device or a pipe need not end
+        return Mark("")
     if known and (known.size, known.mtime_ns) == (found.st_size, found.st_mtime_ns):
         return known
     sha256 = _digest(path, found.st_size, found.st_mtime_ns)
@@ -200,13 +202,14 @@ def read(path: Path) -> Receipt | None:
     A run whose folder has another name by now, such as `tiny.old`, has its files there.
     """
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = documents.from_json(path.read_text(encoding="utf-8"))
         if raw.pop("format") != _FORMAT:
             return None
         moved = _moved(path, raw["about"])
         for key in ("inputs", "outputs"):
             raw[key] = {moved(name): Mark(**values) for name, values in raw[key].items()}
-        return Receipt(**raw)
+        receipt = Receipt(**raw)
+        return receipt if _is_sound(receipt) else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
@@ -218,6 +221,20 @@ def _moved(path: Path, about: str) -> Callable[[str], str]:
         return str
     before, now = f"runs/{about}/", f"runs/{folder.name}/"
     return lambda name: now + name.removeprefix(before) if name.startswith(before) else name
+
+
+def _is_sound(receipt: Receipt) -> bool:
+    """Whether every field is of its type."""
+    texts = [receipt.step, receipt.about, receipt.asked, receipt.version, receipt.finished]
+    marks = [*receipt.inputs.values(), *receipt.outputs.values()]
+    return (
+        isinstance(receipt.command, list)
+        and isinstance(receipt.settings, dict)
+        and isinstance(receipt.packages, dict)
+        and all(isinstance(t, str) for t in (*texts, *receipt.command, *receipt.packages.values()))
+        and all(isinstance(m.sha256, str) for m in marks)
+        and all(type(n) is int for m in marks for n in (m.size, m.mtime_ns))
+    )
 
 
 def state(workspace: Workspace, step: Step) -> State:

@@ -14,8 +14,10 @@ from sumlctl.errors import SumlError
 
 def write(path, narrations):
     """Writes a clips table with nothing but narrations."""
-    rows = [{"narration": text} for text in narrations]
-    table = pa.Table.from_pylist(rows, tables.schema("clips"))
+    schema = tables.schema("clips")
+    nothing = {pa.string(): "", pa.float64(): 0.0}
+    blank = {field.name: nothing.get(field.type, []) for field in schema}
+    table = pa.Table.from_pylist([blank | {"narration": text} for text in narrations], schema)
     tables.write(table, path, "clips", inputs={}, config={})
 
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from sumlctl import documents
 from sumlctl.errors import SumlError, from_os_error
 from sumlctl.sections import Log
 
@@ -70,14 +71,10 @@ class RunLog:
 
     def read(self, event: str) -> list[dict[str, Any]]:
         """The lines of one kind so far; one that a crash cut short is passed over."""
-        found = []
-        text = self.path.read_text(encoding="utf-8") if self.path.is_file() else ""
-        for line in text.splitlines():
-            with suppress(json.JSONDecodeError):
-                values = json.loads(line)
-                if values.pop("event") == event:
-                    found.append(values)
-        return found
+        if not self.path.is_file():
+            return []
+        found = [values for values in documents.lines(self.path) if values.get("event") == event]
+        return [{k: v for k, v in values.items() if k != "event"} for values in found]
 
     def scalars(self, stage: str, step: int, values: Mapping[str, float]) -> None:
         """Tells the other logs, where there are any.

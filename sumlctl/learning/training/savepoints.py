@@ -22,7 +22,7 @@ LATEST = "latest.pt"
 def stage_of(folder: Path) -> str:
     """Which stage `latest.pt` in a folder of checkpoints goes on with; empty without one."""
     path = folder / LATEST
-    return checkpoints.read(path)["stage"] if path.is_file() else ""
+    return checkpoints.read(path).get("stage", "") if path.is_file() else ""
 
 
 class Position(NamedTuple):
@@ -123,11 +123,20 @@ class Savepoints:
             return Position()
         content = checkpoints.read(path)
         checkpoints.load_weights(model, path).require(path)
-        optimizer.load_state_dict(content["optimizer"])
-        self._fabric.strategy.precision.load_state_dict(content["scaler"])
-        self.best = content["best"]
-        epoch, batch = content["position"]
-        position = Position(epoch, batch // content.get("group", self._group) * self._group)
+        try:
+            optimizer.load_state_dict(content["optimizer"])
+            self._fabric.strategy.precision.load_state_dict(content["scaler"])
+            self.best = content["best"]
+            epoch, batch = map(int, content["position"])
+            position = Position(epoch, batch // content.get("group", self._group) * self._group)
+        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise SumlError(
+                path,
+                "training cannot go on from it",
+                got=f"{type(error).__name__}: {error}"[:120],
+                expected="the optimiser and the position of this stage",
+                fix="Delete it: the stage then begins anew.",
+            ) from error
         self._agree(path, position)
         return position
 

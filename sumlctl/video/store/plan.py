@@ -15,7 +15,7 @@ from sumlctl.video.store import manifest, spans
 from sumlctl.video.store.encode import Settings
 from sumlctl.video.store.make import Job
 from sumlctl.video.store.spans import Span
-from sumlctl.workspace import Workspace
+from sumlctl.workspace import Workspace, inside
 
 Stamp = tuple[int, int]
 
@@ -106,7 +106,8 @@ def plan(dataset: str, workspace: Workspace, wanted: Wanted) -> Plan:
         SumlError: a table is missing or damaged, or no video is there.
     """
     root, videos = _videos(dataset, workspace)
-    folders = [name for name, row in videos.items() if (root / row["path"]).is_dir()]
+    files = {name: inside(root, row["path"], dataset) for name, row in videos.items()}
+    folders = [name for name, file in files.items() if file.is_dir()]
     videos = {name: row for name, row in videos.items() if name not in folders}
     stamps = {name: (row["size_bytes"], row["mtime_ns"]) for name, row in videos.items()}
     clips = _clips(dataset, workspace, {name: row["duration_s"] for name, row in videos.items()})
@@ -115,12 +116,11 @@ def plan(dataset: str, workspace: Workspace, wanted: Wanted) -> Plan:
     todo, kept = [], []
     for name, span in _spans(videos, clips, wanted):
         old = known.get((name, span.start_s, span.stop_s, str(wanted.settings), *stamps[name]))
-        if old is not None and manifest.is_there(path.parent / old["file"], old):
+        if old is not None and manifest.is_there(inside(path.parent, old["file"], path), old):
             kept.append(known.pop(_key(old)))
         else:
             target = path.parent / f"{_file_name(name)}.{span.start_ms:08d}.mp4"
-            source = root / videos[name]["path"]
-            job = Job(source.absolute(), span, wanted.settings, target.absolute())
+            job = Job(files[name].absolute(), span, wanted.settings, target.absolute())
             frames = round((span.stop_s - span.start_s) * videos[name]["fps"])
             todo.append(ToMake(name, frames, stamps[name], job))
     changed = {file.video_id for file in todo if _stamp(file.job.source) != file.stamp}

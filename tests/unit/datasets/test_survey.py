@@ -9,7 +9,7 @@ from sumlctl import tables
 from sumlctl.datasets import survey as module
 from sumlctl.datasets.survey import survey
 from sumlctl.engine.units import Work
-from sumlctl.errors import SumlError
+from sumlctl.errors import SumlError, plain
 from sumlctl.video.probe import Probe
 from tests.annotation_files import write_card
 
@@ -193,5 +193,5 @@ def test_a_video_that_escapes_its_folder_is_refused_unprobed(look, root, prober,
     with pytest.raises(SumlError) as caught:
         look(("a", ""), (video, ""))
     text = str(caught.value)
-    assert text.startswith(f"video {video} of k: path leaves its folder, got ")
+    assert text.startswith(f"video {plain(video)} of k: path leaves its folder, got ")
     assert prober.asked == []

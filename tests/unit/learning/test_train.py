@@ -12,6 +12,7 @@ import torch
 
 from sumlctl import config, tables
 from sumlctl.errors import Interrupted, SumlError
+from sumlctl.learning import clips
 from sumlctl.learning import train as module
 from sumlctl.learning.prepare import prepare
 from sumlctl.learning.train import train
@@ -209,7 +210,7 @@ def test_too_few_clips_for_the_devices(world):
         )
         alone = prepare(world, pipeline(world, "loss.name=fpv-only"))
         assert alone.dimension is None
-        tpv = module.pairs.clips.load(world, ["exo"], "tpv", "train")
+        tpv = clips.load(world, ["exo"], "tpv", "train")
         fabric = module.launch(1, "32-true")
         run = module._Run(world, alone, alone.pipeline, fabric, world.root, *[None] * 3)
         data = module.stages.stage_one_data(alone.pipeline, tpv, {"tpv": alone.tasks["fpv"]})
