@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
-import tomllib
+import string
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from sumlctl import shipped
+from sumlctl import documents, shipped
 from sumlctl.errors import SumlError, nearest_names
 from sumlctl.workspace import Workspace
 
 VIEWPOINTS = ("fpv", "tpv")
 LABELS = ("verbs", "nouns", "actions")
 _TEXTS = ("title", "homepage", "licence", "citation")
+_FIELDS = ("video_id", "participant")
+_MOST_CLASSES = 100_000  # more is a slip
+_FIX = "Correct the card."
 _KEYS = {*_TEXTS, "viewpoints", "reader", "videos", "vocabulary", "expected"}
 
 
@@ -80,10 +83,7 @@ def load(name: str, workspace: Workspace) -> Card:
 
 def parse(path: Path) -> Card:
     """Reads one card file."""
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise _fault(path, "not valid TOML", str(error), "a dataset card") from error
+    raw = documents.read_toml(path, "a dataset card", _FIX)
     for key in raw:
         if key not in _KEYS:
             near = nearest_names(key, _KEYS)
@@ -125,12 +125,19 @@ def _templates(path: Path, raw: dict[str, Any]) -> tuple[str, ...]:
     ):
         raise _fault(path, "videos has no paths", repr(raw), 'paths = ["{video_id}.mp4"]')
     for template in templates:
-        try:
-            template.format(video_id="", participant="")
-        except (LookupError, ValueError, AttributeError) as error:
+        if not _is_template(template):
             expected = "{video_id} and {participant} only"
-            raise _fault(path, "unknown field in a path", repr(template), expected) from error
+            raise _fault(path, "unknown field in a path", repr(template), expected)
     return tuple(templates)
+
+
+def _is_template(text: str) -> bool:
+    """Whether it has no field but the two, and these without attribute, conversion or width."""
+    try:
+        fields = [found[1:] for found in string.Formatter().parse(text) if found[1] is not None]
+    except ValueError:
+        return False
+    return all(field in {(name, "", None) for name in _FIELDS} for field in fields)
 
 
 def _rates(path: Path, raw: Any) -> dict[str, float]:
@@ -154,8 +161,12 @@ def _vocabulary(path: Path, raw: dict[str, Any]) -> dict[str, VocabularySource]:
             raise _fault(
                 path, f"vocabulary.{kind}", str(error), "size and names or file"
             ) from error
-        if not isinstance(source.size, int) or not all(isinstance(n, str) for n in names):
+        texts = (*names, source.name, *(t for t in (source.file, source.id, source.forms) if t))
+        if type(source.size) is not int or not all(isinstance(text, str) for text in texts):
             raise _fault(path, f"vocabulary.{kind}", repr(entry), "a whole size, names as texts")
+        if not 0 <= source.size <= _MOST_CLASSES:
+            expected = f"0 to {_MOST_CLASSES:,} classes"
+            raise _fault(path, f"vocabulary.{kind}.size", str(source.size), expected)
         if names and source.size != len(names):
             raise _fault(path, f"vocabulary.{kind}.size", str(source.size), f"{len(names)} names")
         sources[kind] = source
@@ -171,4 +182,4 @@ def _expected(path: Path, raw: dict[str, Any]) -> dict[str, dict[str, int]]:
 
 
 def _fault(path: Path, what: str, got: str, expected: str) -> SumlError:
-    return SumlError(path, what, got=got, expected=expected, fix="Correct the card.")
+    return SumlError(path, what, got=got, expected=expected, fix=_FIX)

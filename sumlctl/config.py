@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sumlctl import __version__, profiles, settings, shipped
+from sumlctl import __version__, documents, profiles, settings, shipped
 from sumlctl.errors import SumlError
 from sumlctl.sections import (
     Checkpoints,
@@ -26,7 +25,7 @@ from sumlctl.sections import (
 from sumlctl.settings import Component, limits
 
 # What `sumlctl run` reads from the same file (`sumlctl.workflow.recipe`).
-FOR_RUN = ("steps", "mining", "histogram", "cam", "matrix", "paper")
+FOR_RUN = ("steps", "decode", "mining", "histogram", "cam", "matrix", "paper")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
@@ -164,12 +163,7 @@ def _extended(path: Path, own: Path, above: dict[Path, str]) -> dict[str, Any]:
         own: folder of the user's pipelines; they shadow shipped ones.
         above: the files that led here, and their names.
     """
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SumlError(
-            path, "not valid TOML", got=error, expected="a pipeline", fix="Correct the file."
-        ) from error
+    raw = documents.read_toml(path, "a pipeline", "Correct the file.")
     _check_version(path, raw.pop("requires", "0"))
     base = raw.pop("extends", None)
     if base is None:
@@ -201,7 +195,7 @@ def _check_version(path: Path, required: Any) -> None:
 
 
 def _numbers(version: Any) -> tuple[int, ...] | None:
-    numbers = re.match(r"\d+(\.\d+)*", version) if isinstance(version, str) else None
+    numbers = re.match(r"\d{1,9}(\.\d{1,9})*", version) if isinstance(version, str) else None
     return tuple(map(int, numbers[0].split("."))) if numbers else None
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from sumlctl.errors import plain
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -39,30 +41,32 @@ def stderr() -> Console:
 def _console(file: TextIO) -> Console:
     from rich.console import Console
 
-    return Console(file=file, highlight=False, soft_wrap=True, quiet=_Voice.silent)
+    quiet = _Voice.silent
+    return Console(file=file, highlight=False, emoji=False, soft_wrap=True, quiet=quiet)
 
 
 def note(text: str) -> None:
     """One line about what is going on."""
-    stderr().print(text, markup=False)
+    stderr().print(plain(text), markup=False)
 
 
 def warn(text: str) -> None:
     """One line that the user should not overlook."""
-    stderr().print(f"warning: {text}", markup=False, style="yellow")
+    stderr().print(f"warning: {plain(text)}", markup=False, style="yellow")
 
 
 def show(text: str) -> None:
     """One line of result."""
-    stdout().print(text, markup=False)
+    stdout().print(plain(text), markup=False)
 
 
 def show_json(result: Any) -> None:
-    """The result as JSON, one document on stdout."""
+    """The result as JSON, one document on stdout; what a terminal would obey is escaped."""
     if _Voice.silent:
         return
-    json.dump(result, sys.stdout, indent=2, ensure_ascii=False)
-    sys.stdout.write("\n")
+    text = json.dumps(result, indent=2, ensure_ascii=False)
+    escaped = (c if plain(c) == c else f"\\u{ord(c):04x}" for c in text)
+    sys.stdout.write(("".join(escaped) if plain(text) != text else text) + "\n")
 
 
 def show_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -73,20 +77,19 @@ def show_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]])
     table = Table(box=None, pad_edge=False)
     for i, name in enumerate(header):
         numeric = any(isinstance(r[i], int | float) for r in rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        side: Any = "right" if numeric else "left"
+        table.add_column(Text(plain(name)), justify=side, overflow="fold")
     for row in rows:
-        table.add_row(*(_cell(v) for v in row))
+        table.add_row(*(Text(_cell(v)) for v in row))
     console = stdout()
     if not console.is_terminal:
         console.width = 200
     # Not the table's own title, which would be folded to the width of the columns.
-    console.print(Text(title, style="bold"))
+    console.print(Text(plain(title), style="bold"))
     console.print(table, soft_wrap=False)
 
 
 def _cell(value: Any) -> str:
-    from rich.markup import escape
-
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -95,7 +98,7 @@ def _cell(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:.3f}"
-    return escape(str(value))
+    return plain(str(value))
 
 
 class Progress(Protocol):
@@ -111,14 +114,14 @@ class Progress(Protocol):
 def progress(label: str, total: int, unit: str) -> Iterator[Progress]:
     """A bar with a rate and an ETA on a terminal, a plain line now and then elsewhere."""
     if not stderr().is_terminal:
-        plain = _PlainProgress(label, total, unit)
-        yield plain
-        plain.finish()
+        lines = _PlainProgress(label, total, unit)
+        yield lines
+        lines.finish()
         return
     from rich import progress as bars
 
     columns = (
-        bars.TextColumn("{task.description}"),
+        bars.TextColumn("{task.description}", markup=False),
         bars.BarColumn(),
         bars.MofNCompleteColumn(),
         bars.TextColumn("{task.fields[rate]}"),
@@ -126,7 +129,7 @@ def progress(label: str, total: int, unit: str) -> Iterator[Progress]:
         bars.TextColumn("{task.fields[told]}", style="dim", markup=False),
     )
     with bars.Progress(*columns, console=stderr(), transient=True) as bar:
-        yield _BarProgress(bar, bar.add_task(label, total=total, rate="", told=""), unit)
+        yield _BarProgress(bar, bar.add_task(plain(label), total=total, rate="", told=""), unit)
 
 
 class _BarProgress:
@@ -139,7 +142,7 @@ class _BarProgress:
         self._bar.update(self._task, advance=n, rate=rate)
 
     def tell(self, text: str) -> None:
-        self._bar.update(self._task, told=text)
+        self._bar.update(self._task, told=plain(text))
 
 
 class _PlainProgress:

@@ -4,12 +4,29 @@ from __future__ import annotations
 
 import difflib
 import errno
+import re
 from collections.abc import Iterable
-from functools import partial
 from typing import Any
 
+# What a terminal would obey or cannot show: control characters but tab and line feed, changes of
+# the direction of writing, halves of characters.
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_LONGEST = 2000  # letters of a value in a message
+_LONGEST_NAME = 100  # that is compared with known ones
 # What keeps one file from being written keeps the next from it too.
-_HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
+_HOPELESS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EEXIST,
+    errno.ENOTDIR,
+}
+
+
+def plain(text: str) -> str:
+    """The text with every character that a terminal would obey written out, such as `\\x1b`."""
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class SumlError(Exception):
@@ -27,13 +44,23 @@ class SumlError(Exception):
         self, where: object, what: str, *, got: object, expected: object, fix: str
     ) -> None:
         self.where, self.what = str(where), what
-        self.got, self.expected, self.fix = str(got), str(expected), fix
-        text = f"{where}: {what}, got {got}; expected {expected}. {fix}"
-        super().__init__(" ".join(text.split()))
+        self.got, self.expected, self.fix = _shortened(str(got)), str(expected), fix
+        text = f"{where}: {what}, got {self.got}; expected {expected}. {fix}"
+        super().__init__(plain(" ".join(text.split())))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        told = {"got": self.got, "expected": self.expected, "fix": self.fix}
-        return partial(type(self), self.where, self.what, **told), ()
+        return _again, (type(self), str(self), vars(self))
+
+
+def _again(kind: type[SumlError], text: str, told: dict[str, Any]) -> SumlError:
+    """An error as another process raised it; kinds of it may be made in ways of their own."""
+    error = kind.__new__(kind, text)
+    vars(error).update(told)
+    return error
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 class WriteError(SumlError):
@@ -43,7 +70,7 @@ class WriteError(SumlError):
 def nearest_names(name: str, known: Iterable[str], n: int = 3) -> list[str]:
     """The up to `n` known names that look most like `name`, best first."""
     folded = {k.casefold(): k for k in known}
-    close = difflib.get_close_matches(name.casefold(), folded, n=n, cutoff=0.5)
+    close = difflib.get_close_matches(name.casefold()[:_LONGEST_NAME], folded, n=n, cutoff=0.5)
     return [folded[c] for c in close]
 
 
@@ -66,7 +93,13 @@ def from_os_error(error: OSError, where: object = None, *, writing: bool = False
         writing: whether it came of writing; what bars every file is then a `WriteError`.
     """
     where = where or error.filename or "file system"
+    in_the_way = (
+        "a file lies where a folder is to be",
+        "Move it elsewhere and run the same command again.",
+    )
     reasons = {
+        errno.EEXIST: in_the_way,
+        errno.ENOTDIR: in_the_way,
         errno.ENOSPC: ("the disk is full", "Free some space and run the same command again."),
         errno.EROFS: ("the file system is read-only", "Choose another --workspace."),
         errno.EACCES: ("no permission", "Change the permission or choose another --workspace."),

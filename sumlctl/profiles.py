@@ -44,7 +44,8 @@ def apply(raw: dict[str, Any], chosen: str | None) -> None:
     """
     if chosen is not None:
         raw["profile"] = chosen
-    for key, value in PROFILES.get(raw.get("profile", ""), {}).items():
+    named = raw.get("profile")
+    for key, value in PROFILES.get(named if isinstance(named, str) else "", {}).items():
         section, name = key.split(".")
         table = raw.setdefault(section, {})
         if not isinstance(table, dict) or (section == "loss" and not _has_option(table, name)):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from sumlctl import documents
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,10 @@ def of_table(path: Path) -> Provenance:
     try:
         found = pq.read_schema(path).metadata or {}
         config, inputs = (
-            dict(json.loads(found.get(f"sumlctl.{key}".encode(), b"{}")))
+            dict(documents.from_json(found.get(f"sumlctl.{key}".encode(), b"{}")))
             for key in ("config", "inputs")
         )
-        return Provenance(config, inputs, found.get(b"sumlctl.version", b"").decode())
+        return Provenance(config, _digests(inputs), found.get(b"sumlctl.version", b"").decode())
     except (pa.ArrowException, OSError, ValueError, TypeError):
         return Provenance()
 
@@ -51,7 +52,29 @@ def of_table(path: Path) -> Provenance:
 def of_training(folder: Path) -> dict[str, str]:
     """The tables that a run was begun with, by their names in the workspace."""
     try:
-        with (folder / "log.jsonl").open(encoding="utf-8") as log:
-            return dict(json.loads(log.readline()).get("inputs", {}))
-    except (OSError, ValueError, AttributeError, TypeError):
+        return _digests(dict(_begun(folder).get("inputs", {})))
+    except (TypeError, ValueError):
         return {}
+
+
+def number(folder: Path) -> int:
+    """Which of a workspace's runs it was when it began, from 1; 0 for one that does not say it."""
+    found = _begun(folder).get("number")
+    return found if isinstance(found, int) else 0
+
+
+def _begun(folder: Path) -> dict[str, Any]:
+    """The first line of a run's log."""
+    try:
+        with (folder / "log.jsonl").open(encoding="utf-8") as log:
+            told = documents.from_json(log.readline())
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _digests(inputs: dict[Any, Any]) -> dict[str, str]:
+    """Raises ValueError unless they are names and digests."""
+    if not all(isinstance(v, str) and "\0" not in str(k) for k, v in inputs.items()):
+        raise ValueError("inputs without digests")
+    return inputs

@@ -6,12 +6,11 @@ import inspect
 import json
 import math
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import Field, asdict, dataclass, field, fields, is_dataclass
 from typing import Any, get_args, get_origin, get_type_hints
 
-from sumlctl import components
+from sumlctl import components, documents
 from sumlctl.errors import SumlError, nearest_names
 
 _BARE_WORD = re.compile(r"[A-Za-z~./][\w.+~/-]*")
@@ -70,7 +69,7 @@ def section(header: str, values: Mapping[str, Any]) -> str:
 def toml(value: Any) -> str:
     """A scalar, list or inline table as TOML."""
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
@@ -148,8 +147,8 @@ def assignment(text: str, faults: list[str]) -> tuple[str, Any]:
         faults.append(f"{text} is not KEY=VALUE")
         return "", None
     try:
-        return key, tomllib.loads(f"value = {shown_value}")["value"]
-    except tomllib.TOMLDecodeError:
+        return key, documents.from_toml(f"value = {shown_value}")["value"]
+    except ValueError:
         if _BARE_WORD.fullmatch(shown_value):
             return key, shown_value
     faults.append(f"{text} has a value that is not TOML")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sumlctl import __version__
-from sumlctl.errors import SumlError, from_os_error, nearest_names
+from sumlctl.errors import SumlError, from_os_error
+from sumlctl.soundness import Judge
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -174,7 +176,8 @@ def whole_file(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
-        raise from_os_error(error, path, writing=True) from error
+        in_the_way = error.errno in (errno.EEXIST, errno.ENOTDIR)
+        raise from_os_error(error, path.parent if in_the_way else path, writing=True) from error
     finally:
         with suppress(OSError):  # nothing to remove, or the file system refuses that too
             beside.unlink()
@@ -211,7 +214,8 @@ def write(
     metadata |= {"sumlctl.schema": f"{kind}/1", "sumlctl.version": __version__}
     rows = table.select(fixed.names).cast(fixed).replace_schema_metadata(metadata)
     with whole_file(path) as beside, pa.OSFile(str(beside), "wb") as sink:
-        pq.write_table(rows, sink, compression="zstd")
+        # A bit that flips in vectors or scores would else go unnoticed.
+        pq.write_table(rows, sink, compression="zstd", write_page_checksum=True)
 
 
 def read(path: Path, kind: str, columns: Sequence[str] | None = None) -> pa.Table:
@@ -220,12 +224,22 @@ def read(path: Path, kind: str, columns: Sequence[str] | None = None) -> pa.Tabl
     Raises:
         SumlError: missing, truncated, not a table of this program, of another kind or version.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     with _readable(path, kind):
         check(path, kind, pq.read_schema(path))
-        table = pq.read_table(path, columns=list(columns) if columns else None, partitioning=None)
+        table = pq.read_table(
+            path,
+            columns=list(columns) if columns else None,
+            partitioning=None,
+            page_checksum_verification=True,
+        )
         table.validate(full=True)
+        # Without what a file says of single columns, at which polars may end its process.
+        plain = pa.schema([(f.name, f.type) for f in table.schema], table.schema.metadata)
+        table = pa.Table.from_arrays(table.columns, schema=plain)
+        _judge(path, kind).keys(table)
     return table
 
 
@@ -237,10 +251,14 @@ def batches(path: Path, kind: str, columns: Sequence[str]) -> Iterator[pa.Record
     """
     import pyarrow.parquet as pq
 
-    with _readable(path, kind), pq.ParquetFile(path) as file:
+    with (
+        _readable(path, kind),
+        pq.ParquetFile(path, page_checksum_verification=True) as file,
+    ):
         check(path, kind, file.schema_arrow)
         for batch in file.iter_batches(_BATCH, columns=list(columns)):
             batch.validate(full=True)
+            _judge(path, kind).keys(batch)
             yield batch
 
 
@@ -248,56 +266,63 @@ def batches(path: Path, kind: str, columns: Sequence[str]) -> Iterator[pa.Record
 def _readable(path: Path, kind: str) -> Iterator[None]:
     import pyarrow as pa
 
-    if not path.is_file():
-        raise SumlError(
-            path,
-            "table is missing",
-            got="no file",
-            expected=f"a {kind} table",
-            fix=f"Make it with `{_MAKERS[kind]}`.",
-        )
+    there(path, kind)
     try:
         yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise SumlError(
             path,
             "not a whole Parquet file",
-            got=str(error).splitlines()[0][:120],
+            got=[*str(error).splitlines(), type(error).__name__][0][:120],
             expected=f"a {kind} table",
             fix=f"Delete it and make it again with `{_MAKERS[kind]}`.",
         ) from error
 
 
+def there(path: Path, kind: str) -> Path:
+    """The path of a manifest that is there.
+
+    Raises:
+        SumlError: it is missing.
+    """
+    if path.is_file():
+        return path
+    raise SumlError(
+        path,
+        "table is missing",
+        got="no file",
+        expected=f"a {kind} table",
+        fix=f"Make it with `{_MAKERS[kind]}`.",
+    )
+
+
 def check(path: Path, kind: str, found: pa.Schema) -> None:
     """Raises a SumlError unless `found` is the schema of a table of this kind and version."""
-    label = (found.metadata or {}).get(b"sumlctl.schema", b"none").decode()
-    if label != f"{kind}/1":
-        raise SumlError(
-            path,
-            "table of another schema",
-            got=f"schema {label}",
-            expected=f"{kind}/1",
-            fix=f"Delete it and make it again with `{_MAKERS[kind]}`.",
-        )
-    vector = found.field("vector").type if "vector" in found.names else None
-    for field in schema(kind, getattr(vector, "list_size", 1)):
-        if field.name not in found.names:
-            near = nearest_names(field.name, found.names)
-            raise SumlError(
-                path,
-                f"column {field.name} is missing",
-                got=f"nearest {near[0]}" if near else f"columns {', '.join(found.names)}",
-                expected=f"{field.name}: {field.type}",
-                fix=f"Delete it and make it again with `{_MAKERS[kind]}`.",
-            )
-        if found.field(field.name).type != field.type:
-            raise SumlError(
-                path,
-                f"column {field.name} has another type",
-                got=found.field(field.name).type,
-                expected=field.type,
-                fix=f"Delete it and make it again with `{_MAKERS[kind]}`.",
-            )
+    vector = found.field("vector").type if found.names.count("vector") == 1 else None
+    _judge(path, kind).schema(found, schema(kind, getattr(vector, "list_size", 1)))
+
+
+def _judge(path: Path, kind: str) -> Judge:
+    return Judge(path, kind, f"Delete it and make it again with `{_MAKERS[kind]}`.")
+
+
+def made_with(path: Path, kind: str, table: pa.Table, *needed: str) -> dict[str, Any]:
+    """The settings that a table was made with.
+
+    Args:
+        path: of the table.
+        kind: of the table.
+        table: as `read` gave it.
+        needed: settings that must be among them.
+
+    Raises:
+        SumlError: one is not.
+    """
+    config = metadata(table, "config") or {}
+    for key in needed:
+        if key not in config:
+            raise _judge(path, kind).damaged("config", f"no {key}")
+    return config
 
 
 def metadata(table: pa.Table, key: str) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from sumlctl import provenance
 from sumlctl.errors import SumlError, unknown_name
 
 
@@ -28,7 +29,7 @@ class Workspace:
         return self.root / ".locks"
 
     def units(self, work: str) -> Path:
-        """Where the units of a piece of work, such as `index ek55`, leave their receipts."""
+        """Receipts of the units of a work that is under way, such as `index ek55`."""
         return self.root / ".units" / quote(work, safe="")
 
     @property
@@ -37,7 +38,7 @@ class Workspace:
 
     def table(self, dataset: str, name: str) -> Path:
         """`manifests/<dataset>/<name>.parquet`, such as `clips` or `narrations.<encoder>`."""
-        return self.manifests / dataset / f"{name}.parquet"
+        return self.manifests / _one(dataset) / f"{_one(name)}.parquet"
 
     def narrations(self, dataset: str, encoder: str) -> Path:
         return self.table(dataset, f"narrations.{encoder}")
@@ -45,15 +46,14 @@ class Workspace:
     def encoders(self, dataset: str) -> list[str]:
         """Names of the encoders whose narrations tables exist for `dataset`."""
         found = (self.manifests / dataset).glob("narrations.*.parquet")
-        names = (f.name.removeprefix("narrations.").removesuffix(".parquet") for f in found)
-        return sorted(n for n in names if not n.endswith(".partial"))
+        return sorted(f.name.removeprefix("narrations.").removesuffix(".parquet") for f in found)
 
     def indexed(self) -> list[str]:
         """Datasets with a clips table, in alphabetical order."""
         return sorted(f.parent.name for f in self.manifests.glob("*/clips.parquet"))
 
     def pairs(self, fpv: str, tpv: list[str]) -> Path:
-        return self.manifests / "pairs" / f"{fpv}--{'+'.join(tpv)}.parquet"
+        return self.manifests / "pairs" / f"{_one(fpv)}--{_one('+'.join(tpv))}.parquet"
 
     def all_pairs(self) -> list[Path]:
         return sorted((self.manifests / "pairs").glob("*--*.parquet"))
@@ -61,7 +61,7 @@ class Workspace:
     def data(self, dataset: str, kind: str) -> Path:
         """Raw `annotations` or `videos` of a dataset; `SUMLCTL_DATA` moves all of them."""
         base = os.environ.get("SUMLCTL_DATA")
-        return (Path(base).expanduser() if base else self.root / "data") / dataset / kind
+        return (Path(base).expanduser() if base else self.root / "data") / _one(dataset) / kind
 
     def videos_root(self, dataset: str, told: str | None) -> Path:
         """Where a dataset's videos were when it was indexed, as its tables' metadata tells."""
@@ -69,7 +69,7 @@ class Workspace:
 
     def store(self, dataset: str) -> Path:
         """Folder of a dataset's videos as `sumlctl decode` keeps them for training."""
-        return self.root / "store" / dataset
+        return self.root / "store" / _one(dataset)
 
     def segments(self, dataset: str) -> Path:
         """The table of what a dataset's store holds."""
@@ -105,7 +105,7 @@ class Workspace:
 
     def receipt(self, step: str, about: str) -> Path:
         """The receipt of a step that belongs to no run; those of a run lie in its folder."""
-        return self.manifests / "receipts" / f"{step}.{about}.json"
+        return self.manifests / "receipts" / f"{step}.{_one(about.replace('/', '%2F'))}.json"
 
     def receipts(self) -> list[Path]:
         """All receipts."""
@@ -114,16 +114,25 @@ class Workspace:
         return sorted(path for pattern in patterns for path in self.root.glob(pattern))
 
     def run(self, name: str) -> Path:
-        return self.root / "runs" / name
+        return self.root / "runs" / _one(name)
 
     def checkpoint(self, name: str) -> Path:
         """The weights that a run ends with."""
         return self.run(name) / "checkpoints" / "stage_two.pt"
 
     def runs(self) -> list[Path]:
-        """Run folders, the most recently trained last."""
+        """Run folders, the one that was begun last at the end.
+
+        Runs are numbered as they begin, so that a clock that was set back does not matter; those
+        without a number come first, by the time of their pipeline.
+        """
         found = (self.root / "runs").glob("*/pipeline.toml")
-        return [f.parent for f in sorted(found, key=lambda f: (f.stat().st_mtime_ns, f))]
+        order = {
+            f.parent: (provenance.number(f.parent), f.stat().st_mtime_ns, f)
+            for f in found
+            if not f.parent.name.startswith(".")  # not whole yet
+        }
+        return sorted(order, key=order.__getitem__)
 
     def find_run(self, name: str, where: str = "RUN") -> Path:
         """The folder of a run.
@@ -151,6 +160,23 @@ class Workspace:
         return resolved.as_posix()
 
 
+def _one(name: str) -> str:
+    """A name that is to be that of one file or folder.
+
+    Raises:
+        SumlError: it would lead elsewhere.
+    """
+    if "/" in name or "\0" in name or name in {".", ".."}:
+        raise SumlError(
+            "names",
+            "a name would lead to another folder",
+            got=repr(name),
+            expected="the name of a dataset, an encoder or a run, without slashes",
+            fix="Correct it in the command or in the pipeline.",
+        )
+    return name
+
+
 def inside(root: Path, relative: str, where: object) -> Path:
     """`root / relative`, refused when it would leave `root` (`../`, absolute, symlink).
 
@@ -158,7 +184,11 @@ def inside(root: Path, relative: str, where: object) -> Path:
         SumlError: the path escapes.
     """
     path = root / relative
-    if "\0" in relative or not path.resolve().is_relative_to(root.resolve()):
+    try:
+        stays = "\0" not in relative and path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):  # links in a circle
+        stays = False
+    if not stays:
         raise SumlError(
             where,
             "path leaves its folder",

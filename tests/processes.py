@@ -20,6 +20,11 @@ def of_group(group: int) -> list[int]:
     return [pid for pid, _, its_group in _live() if its_group == group]
 
 
+def children(parent: int) -> list[int]:
+    """Live processes that a process has started."""
+    return [pid for pid, its_parent, _ in _live() if its_parent == parent]
+
+
 def _live() -> list[tuple[int, int, int]]:
     """Process, parent and group of all that run; those that ended and wait for that to be noticed
     do not.

@@ -64,7 +64,7 @@ def stored(path: Path, folder: Path) -> Clip:
     found = probe(path, ask_decord=False)
     segments = []
     for span in whole(found.duration_s):
-        job = Job(path, span, Settings(), folder / f"{path.name}.{span.start_ms}.mp4")
+        job = Job(path, span, Settings(256, 22), folder / f"{path.name}.{span.start_ms}.mp4")
         made = make(job)
         assert isinstance(made, Made), made
         stretch = job.target, span.start_s, span.stop_s

@@ -23,7 +23,7 @@ from sumlctl.cli import (
     run,
     weights,
 )
-from sumlctl.errors import Interrupted, SumlError, from_os_error
+from sumlctl.errors import Interrupted, SumlError, from_os_error, plain
 
 _INTERRUPTED = 130  # what typer exits with on Ctrl-C
 
@@ -112,4 +112,4 @@ def _wording(error: Exception) -> str:
 
 def _say(line: str) -> None:
     if not console.is_silent():
-        sys.stderr.write(line + "\n")
+        sys.stderr.write(plain(line) + "\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -19,6 +20,13 @@ def _workspace(value: str | Workspace) -> Workspace:
     return value if isinstance(value, Workspace) else Workspace(value)
 
 
+class Engine(StrEnum):
+    """Who does units of work."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
 WorkspaceOption = Annotated[
     Workspace,
     typer.Option(
@@ -31,6 +39,23 @@ WorkspaceOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+EngineOption = Annotated[
+    Engine,
+    typer.Option(
+        "--engine",
+        envvar="SUMLCTL_ENGINE",
+        help="Who does the work: processes here, or a Ray cluster.",
+    ),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        envvar="RAY_ADDRESS",
+        metavar="HOST:PORT",
+        help="Of a Ray cluster's head node.",
+    ),
+]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
 _INTERRUPTED = 130  # what typer makes of Ctrl-C

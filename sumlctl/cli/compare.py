@@ -18,6 +18,10 @@ def register(app: typer.Typer) -> None:
 def compare(
     pipeline: Annotated[str, typer.Argument(metavar="PIPELINE")],
     against: Annotated[str, typer.Option(metavar="GROUP", help="The setup to compare with.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any setting, as for `sumlctl run`."),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Draw it: .png, .svg or .pdf; a CSV goes beside it."),
@@ -30,7 +34,8 @@ def compare(
     from sumlctl.report import sweep
     from sumlctl.workflow import gains, recipe
 
-    groups = gains.gather(recipe.read(pipeline, workspace), workspace, against)
+    sweep_of = recipe.read(pipeline, workspace, overrides or ())
+    groups = gains.gather(sweep_of, workspace, against)
     if out:
         sweep.draw(groups, against, out)
         with tables.whole_file(out.with_suffix(".csv")) as beside:

@@ -12,7 +12,15 @@ from typing import Annotated, Any
 import typer
 
 from sumlctl import console, locks
-from sumlctl.cli.common import HERE, DeviceOption, JsonOption, WorkspaceOption
+from sumlctl.cli.common import (
+    HERE,
+    AddressOption,
+    DeviceOption,
+    Engine,
+    EngineOption,
+    JsonOption,
+    WorkspaceOption,
+)
 
 _INDEX_COLUMNS = (
     ("split", "split"),
@@ -53,27 +61,32 @@ def index(
     retry: Annotated[
         Retry | None, typer.Option(help="Probe again, more thoroughly, what was unreadable.")
     ] = None,
+    engine: EngineOption = Engine.LOCAL,
+    address: AddressOption = None,
     strict: Annotated[bool, typer.Option(help="Fail when anything is missing.")] = False,
     workspace: WorkspaceOption = HERE,
     json: JsonOption = False,
 ) -> None:
     """Read annotations, probe videos, write their tables."""
     from sumlctl.datasets import index as indexing
+    from sumlctl.engine import executors
     from sumlctl.workflow import data_steps, receipts
 
     done = []
-    for name in datasets:
-        with locks.alone(workspace, f"index {name}"):
-            found = indexing.index(
-                name,
-                workspace,
-                annotations=annotations,
-                videos=videos,
-                jobs=jobs,
-                retry_unreadable=retry is Retry.UNREADABLE,
-            )
-            receipts.leave(workspace, data_steps.index(workspace, name, annotations, videos))
-        done.append(found)
+    with executors.executor(engine, jobs, address) as who:
+        for name in datasets:
+            step = data_steps.index(workspace, name, annotations, videos)
+            with locks.alone(workspace, f"index {name}"), receipts.begun(workspace, step):
+                found = indexing.index(
+                    name,
+                    workspace,
+                    annotations=annotations,
+                    videos=videos,
+                    executor=who,
+                    retry_unreadable=retry is Retry.UNREADABLE,
+                )
+                receipts.leave(workspace, step)
+            done.append(found)
     if json:
         console.show_json([_plain(asdict(d)) for d in done])
     for one in () if json else done:
@@ -103,25 +116,34 @@ def embed(
     encoder: Annotated[str | None, typer.Option(help="Model name or folder.")] = None,
     device: DeviceOption = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Narrations per batch.")] = 64,
+    engine: EngineOption = Engine.LOCAL,
+    address: AddressOption = None,
     workspace: WorkspaceOption = HERE,
     json: JsonOption = False,
 ) -> None:
     """Encode every distinct narration with Sentence-BERT, once."""
+    from sumlctl.engine import executors
     from sumlctl.narrations import choose
     from sumlctl.narrations import embed as embedding
     from sumlctl.workflow import data_steps, receipts
 
     names = datasets or _every_indexed(workspace)
     choice = choose.choose(encoder)
+    steps = {
+        name: data_steps.embed(workspace, name, encoder or choice.name, choice.weights)
+        for name in names
+    }
     done = []
     with ExitStack() as held:
-        for name in dict.fromkeys(names):
+        for name, step in steps.items():
             held.enter_context(locks.alone(workspace, f"embed {name}"))
-        every = embedding.embed(names, workspace, choice, device=device, batch_size=batch_size)
+            held.enter_context(receipts.begun(workspace, step))
+        who = held.enter_context(executors.executor(engine, 1, address))
+        every = embedding.embed(
+            names, workspace, choice, device=device, batch_size=batch_size, executor=who
+        )
         for found in every:
-            named = encoder or choice.name
-            step = data_steps.embed(workspace, found.dataset, named, choice.weights)
-            receipts.leave(workspace, step)
+            receipts.leave(workspace, steps[found.dataset])
             done.append(_plain(asdict(found)))
     if json:
         console.show_json(done)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -9,9 +10,24 @@ from typing import Annotated, Any
 import typer
 
 from sumlctl import console, locks
-from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption
+from sumlctl.cli.common import (
+    HERE,
+    AddressOption,
+    Engine,
+    EngineOption,
+    JsonOption,
+    WorkspaceOption,
+)
+from sumlctl.workflow.for_run import Decode
 
 _MOST_NAMED = 10  # videos named one by one
+_USUAL = Decode()
+
+
+def _finite(seconds: float) -> float:
+    if not math.isfinite(seconds):
+        raise typer.BadParameter(f"{seconds} is no number of seconds")
+    return seconds
 
 
 def register(app: typer.Typer) -> None:
@@ -22,13 +38,20 @@ def decode(
     datasets: Annotated[list[str], typer.Argument(metavar="DATASET...")],
     short_side: Annotated[
         int, typer.Option(min=2, help="Pixels that larger videos are scaled down to.")
-    ] = 256,
+    ] = _USUAL.short_side,
     crf: Annotated[
         int, typer.Option(min=0, max=51, help="Quality: less is better and larger.")
-    ] = 22,
-    margin: Annotated[float, typer.Option(min=0.0, help="Seconds around each clip.")] = 0.5,
+    ] = _USUAL.crf,
+    margin: Annotated[
+        float, typer.Option(min=0.0, callback=_finite, help="Seconds around each clip.")
+    ] = _USUAL.margin,
     whole: Annotated[bool, typer.Option("--whole", help="Keep whole videos.")] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that decode.")] = os.cpu_count() or 1,
+    engine: EngineOption = Engine.LOCAL,
+    address: AddressOption = None,
+    only_failed: Annotated[
+        bool, typer.Option("--only-failed", help="Make only files that an earlier run failed at.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say how long it takes and how large it gets.")
     ] = False,
@@ -36,6 +59,7 @@ def decode(
     json: JsonOption = False,
 ) -> None:
     """Cut clips into a store that training reads several times faster."""
+    from sumlctl.engine import executors
     from sumlctl.video.store import build, trial
     from sumlctl.video.store.encode import Settings
     from sumlctl.video.store.plan import Wanted
@@ -44,14 +68,19 @@ def decode(
     wanted = Wanted(Settings(short_side, crf), margin, whole)
     chosen = {"short_side": short_side, "crf": crf, "margin": margin, "whole": whole}
     done: list[Any] = []
-    for name in datasets:
-        if dry_run:
-            done.append(trial.estimate(name, workspace, wanted, jobs=jobs))
-        else:
-            with locks.alone(workspace, f"decode {name}"):
-                done.append(build.decode(name, workspace, wanted, jobs=jobs))
-                receipts.leave(workspace, data_steps.decode(workspace, name, chosen))
-        _say_what_is_left_out(done[-1])
+    with executors.executor("local" if dry_run else engine, jobs, address) as who:
+        for name in datasets:
+            step = data_steps.decode(workspace, name, chosen)
+            if dry_run:
+                done.append(trial.estimate(name, workspace, wanted, jobs=jobs))
+            else:
+                with locks.alone(workspace, f"decode {name}"), receipts.begun(workspace, step):
+                    made = build.decode(
+                        name, workspace, wanted, executor=who, only_failed=only_failed
+                    )
+                    done.append(made)
+                    receipts.leave(workspace, step)
+            _say_what_is_left_out(done[-1])
     if json:
         console.show_json([asdict(one) | {"folder": str(one.folder)} for one in done])
     elif dry_run:

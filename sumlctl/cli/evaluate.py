@@ -69,6 +69,7 @@ def evaluate(
     """Predict with the first-person encoder, and score."""
     from sumlctl import console
     from sumlctl.evaluation import evaluate as evaluation
+    from sumlctl.workflow import receipts
 
     levels = _levels(sls)
     if fpv or tpv or pipeline:
@@ -76,8 +77,10 @@ def evaluate(
     request = evaluation.Request(
         protocol, views, checkpoint, split, annotations, ci, allow_missing, scores_only
     )
-    found = evaluation.evaluate(workspace, run, request)
-    _leave_receipt(workspace, found, request)
+    name = evaluation.chosen_run(workspace, run).name
+    with receipts.begun(workspace, _step(workspace, name, views or "", request)):
+        found = evaluation.evaluate(workspace, name, request)
+        receipts.leave(workspace, _step(workspace, name, found.views, request))
     metrics = found.metrics.to_pylist()
     result: dict[str, Any] = {"run": found.run, "metrics": metrics}
     if against:
@@ -121,20 +124,17 @@ def _adopted(
     return adopt(workspace, Path(checkpoint), fpv, tpv, pipeline)
 
 
-def _leave_receipt(workspace: Workspace, found: Any, request: Any) -> None:
+def _step(workspace: Workspace, run: str, views: str, request: Any) -> Any:
     from sumlctl import config
-    from sumlctl.workflow import receipts, run_steps
+    from sumlctl.workflow import run_steps
 
-    data = config.load(workspace.run(found.run) / "pipeline.toml").data
+    fpv = config.load(workspace.run(run) / "pipeline.toml").data.fpv
     weights = None
     if request.checkpoint:
         from sumlctl.learning.checkpoints import of_run
 
-        weights = of_run(workspace.run(found.run), request.checkpoint)
-    step = run_steps.evaluate(
-        workspace, found.run, data.fpv, found.views, request.protocol, weights, request.split
-    )
-    receipts.leave(workspace, step)
+        weights = of_run(workspace.run(run), request.checkpoint)
+    return run_steps.evaluate(workspace, run, fpv, views, request.protocol, weights, request.split)
 
 
 def _levels(text: str) -> tuple[int, int, int]:

@@ -10,7 +10,6 @@ import typer
 
 from sumlctl import console
 from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption
-from sumlctl.workspace import Workspace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,49 +50,39 @@ def cam(
     json: JsonOption = False,
 ) -> None:
     """Draw class activation maps over whole frames (Fig. 4): a strip and an animation per clip."""
+    from sumlctl import config
     from sumlctl.evaluation.cam import examples as maps
     from sumlctl.report import heatmaps
+    from sumlctl.workflow import receipts, run_steps
 
     folder = out or workspace.run(run) / "figures" / "cam"
+    chosen: dict[str, Any] = {
+        "against": against,
+        "split": split,
+        "count": count,
+        "of": of,
+        "relative": relative,
+        "checkpoint": checkpoint,
+    }
+    data = config.load(workspace.find_run(run) / "pipeline.toml").data
+    step = run_steps.cam(workspace, run, data, chosen | {"clip": clip}, out)
     shown: list[dict[str, Any]] = []
-    for example in maps.cam(
-        workspace,
-        run,
-        against=against,
-        clip_ids=clip or (),
-        split=split,
-        count=count,
-        checkpoint=checkpoint,
-        of=of,
-        relative=relative,
-    ):
-        name = heatmaps.file_stem(example.clip_id)
-        strip, animation = folder / f"{name}.png", folder / f"{name}.webp"
-        heatmaps.strip(example, strip)
-        heatmaps.animation(example, animation)
-        shown.append(
-            {
-                "clip_id": example.clip_id,
-                "narration": example.narration,
-                "strip": str(strip),
-                "animation": str(animation),
-                "panels": [panel.describe() for panel in example.panels],
-            }
-        )
-    _leave_receipt(
-        workspace,
-        run,
-        {
-            "against": against,
-            "clip": clip,
-            "split": split,
-            "count": count,
-            "of": of,
-            "relative": relative,
-            "checkpoint": checkpoint,
-        },
-        out,
-    )
+    with receipts.begun(workspace, step):
+        for example in maps.cam(workspace, run, clip_ids=clip or (), **chosen):
+            name = heatmaps.file_stem(example.clip_id)
+            strip, animation = folder / f"{name}.png", folder / f"{name}.webp"
+            heatmaps.strip(example, strip)
+            heatmaps.animation(example, animation)
+            shown.append(
+                {
+                    "clip_id": example.clip_id,
+                    "narration": example.narration,
+                    "strip": str(strip),
+                    "animation": str(animation),
+                    "panels": [panel.describe() for panel in example.panels],
+                }
+            )
+        receipts.leave(workspace, step)
     if json:
         console.show_json(shown)
         return
@@ -103,16 +92,6 @@ def cam(
     names = [column.replace("_", " ") for column in header]
     console.show_table("class activation maps", names, rows)
     console.note(f"wrote {len(shown)} strips (.png) and animations (.webp) to {folder}")
-
-
-def _leave_receipt(
-    workspace: Workspace, run: str, chosen: Mapping[str, Any], out: Path | None
-) -> None:
-    from sumlctl import config
-    from sumlctl.workflow import receipts, run_steps
-
-    data = config.load(workspace.run(run) / "pipeline.toml").data
-    receipts.leave(workspace, run_steps.cam(workspace, run, data, chosen, out))
 
 
 def retrieve(

@@ -68,17 +68,20 @@ def train(
     from sumlctl.evaluation.validation import validator
     from sumlctl.learning import runs
     from sumlctl.learning import train as learning
+    from sumlctl.learning.prepare import prepare
     from sumlctl.learning.training import launch
 
     if dry_run:
-        _show_plan(learning.prepare(workspace, chosen), json)
+        _show_plan(prepare(workspace, chosen), json)
         return
     if chosen.devices * chosen.nodes > 1 and not launch.started_externally():
         # Faults are told once, before there are many processes.
-        prepared = learning.prepare(workspace, chosen)
+        prepared = prepare(workspace, chosen)
         if resume:
             runs.go_on(workspace, prepared.pipeline, resume, prepared.pairs.inputs)
-        launch.spawn(chosen, command_line())
+        elif run:
+            runs.refuse_taken(workspace, run)
+        launch.spawn(chosen, command_line(), resume or run)
         return
     folder = learning.train(workspace, chosen, run, resume, validator)
     if not console.is_silent():

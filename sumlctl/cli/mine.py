@@ -8,7 +8,15 @@ from typing import Annotated, Any
 import typer
 
 from sumlctl import console, locks
-from sumlctl.cli.common import HERE, DeviceOption, JsonOption, WorkspaceOption
+from sumlctl.cli.common import (
+    HERE,
+    AddressOption,
+    DeviceOption,
+    Engine,
+    EngineOption,
+    JsonOption,
+    WorkspaceOption,
+)
 from sumlctl.cli.pairs import show_bars
 from sumlctl.workspace import Workspace
 
@@ -40,8 +48,8 @@ def mine_pairs(
     seed: Annotated[int, typer.Option(help="For --assign spread and --index ivf.")] = 0,
     encoder: Annotated[str | None, typer.Option(help="Whose narration vectors to use.")] = None,
     device: DeviceOption = "auto",
-    engine: Annotated[str, typer.Option(help="Who searches: local or ray.")] = "local",
-    address: Annotated[str | None, typer.Option(help="Of a Ray cluster.")] = None,
+    engine: EngineOption = Engine.LOCAL,
+    address: AddressOption = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Say what it would take, and do nothing.")
     ] = False,
@@ -53,6 +61,7 @@ def mine_pairs(
     json: JsonOption = False,
 ) -> None:
     """Find the best third-person clip for each first-person clip."""
+    from sumlctl.engine import executors
     from sumlctl.mining import pairs, pool, similarity
     from sumlctl.workflow import data_steps, receipts
 
@@ -67,16 +76,14 @@ def mine_pairs(
         _plan(workspace, json, None, fpv, tpv, split, top_k, encoder)
         return
     settings = pairs.Settings(split, top_k, min_similarity, assign, index, seed, match, recall)
-    with locks.alone(workspace, f"mine-pairs {fpv}--{'+'.join(tpv)}"):
+    step = data_steps.mine_pairs(workspace, fpv, tpv, encoder or "", settings.told())
+    with (
+        executors.executor(engine, 1, address) as who,
+        locks.alone(workspace, f"mine-pairs {step.about}"),
+        receipts.begun(workspace, step),
+    ):
         mined = pairs.mine(
-            fpv,
-            tpv,
-            workspace,
-            settings,
-            encoder=encoder,
-            device=device,
-            engine=engine,
-            address=address,
+            fpv, tpv, workspace, settings, encoder=encoder, device=device, executor=who
         )
         step = data_steps.mine_pairs(workspace, fpv, tpv, mined.encoder, settings.told())
         receipts.leave(workspace, step)

@@ -62,9 +62,10 @@ def histogram(
         from sumlctl.report.figures import similarity_figure
         from sumlctl.workflow import data_steps, receipts
 
-        similarity_figure(found, similarity.range_names(found[0].edges), out)
         step = data_steps.histogram(workspace, chosen, out, by, class_stat)
-        receipts.leave(workspace, step)
+        with receipts.begun(workspace, step):
+            similarity_figure(found, similarity.range_names(found[0].edges), out)
+            receipts.leave(workspace, step)
     if json:
         console.show_json([asdict(d) for d in found])
     else:

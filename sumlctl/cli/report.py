@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption
 from sumlctl.report import MAPS, PREVIEWS
+from sumlctl.workspace import Workspace
 
 
 def register(app: typer.Typer) -> None:
@@ -36,10 +38,25 @@ def report(
     from sumlctl import console
     from sumlctl.report import page
 
-    written = page.write(workspace, run, out, previews=previews, maps=maps, against=against or ())
+    with nullcontext() if out else _withdrawn(workspace, run):
+        written = page.write(
+            workspace, run, out, previews=previews, maps=maps, against=against or ()
+        )
     size = written.stat().st_size
     if json:
         console.show_json({"report": str(written), "bytes": size})
         return
     console.show(str(written))
     console.note(f"wrote {written} ({size / 1e6:.1f} MB)")
+
+
+def _withdrawn(workspace: Workspace, run: str | None) -> AbstractContextManager[None]:
+    """Withdraws what `sumlctl run` said of the page that is written over, if it wrote it."""
+    from sumlctl import config
+    from sumlctl.workflow import receipts, run_steps
+
+    folder = next((f for f in reversed(workspace.runs()) if run in (None, f.name)), None)
+    if folder is None or not (folder / "receipts" / "report.json").is_file():
+        return nullcontext()
+    data = config.load(folder / "pipeline.toml").data
+    return receipts.begun(workspace, run_steps.report(workspace, folder.name, data))

@@ -14,6 +14,7 @@ import typer
 
 from sumlctl import console, settings
 from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption, command_in
+from sumlctl.errors import plain
 from sumlctl.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -171,22 +172,24 @@ def _tree(trail: dict[str, File], name: str, told: set[str]) -> Tree:
 
     file = trail[name]
     if name in told:
-        return Tree(Text(f"{name}  (above)"))
+        return Tree(Text(plain(f"{name}  (above)")))
     told.add(name)
     status = "" if file.status == "as made" else file.status
     notes = [file.sha256[:12], file.holds, "given" if file.end == "given" else ""]
-    label = Text(name, style="bold").append("  ".join(["", *filter(None, notes)]), style="not bold")
-    node = Tree(label.append(f"  {status}" if status else "", style="yellow"))
+    label = Text(plain(name), style="bold").append(
+        plain("  ".join(["", *filter(None, notes)])), style="not bold"
+    )
+    node = Tree(label.append(f"  {plain(status)}" if status else "", style="yellow"))
     if file.command:
-        node.add(Text(f"$ {file.command}"), style="cyan")
+        node.add(Text(plain(f"$ {file.command}")), style="cyan")
     chosen = {key: settings.toml(value) for key, value in file.settings.items()}
     for facts in (_packages(file.made), chosen):
         said = ", ".join(f"{key} {value}" for key, value in facts.items())
         for line in textwrap.wrap(said, _LINE):
-            node.add(Text(line), style="dim")
+            node.add(Text(plain(line)), style="dim")
     node.children += [_tree(trail, source, told) for source in file.sources]
     if file.end and file.end != "given":
-        node.add(Text(file.end), style="italic")
+        node.add(Text(plain(file.end)), style="italic")
     return node
 
 

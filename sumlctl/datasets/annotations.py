@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sumlctl import documents
 from sumlctl.card import LABELS, Card
 from sumlctl.errors import SumlError, nearest_names, unknown_name
+from sumlctl.workspace import inside
 
 COLUMNS: dict[str, Any] = {
     "native_id": pl.String,
@@ -67,7 +68,7 @@ def annotation_file(annotations: Path, name: str, card: Card) -> Path:
     Raises:
         SumlError: it is not there.
     """
-    path = annotations / name
+    path = within(annotations, name, card)
     if not path.is_file():
         raise SumlError(
             path,
@@ -77,6 +78,23 @@ def annotation_file(annotations: Path, name: str, card: Card) -> Path:
             fix=f"Get it from {card.homepage} or point --annotations at its folder.",
         )
     return path
+
+
+def within(annotations: Path, name: object, card: Card) -> Path:
+    """The path of a file that the card names, whether or not it is there.
+
+    Raises:
+        SumlError: it is no name, or leads out of the folder of annotations.
+    """
+    if not isinstance(name, str):
+        raise SumlError(
+            card.path,
+            "a file is no name",
+            got=repr(name),
+            expected="the name of an annotation file",
+            fix="Correct the card.",
+        )
+    return inside(annotations, name, card.path)
 
 
 def read_table(path: Path) -> pl.DataFrame:
@@ -137,8 +155,8 @@ def read_json(path: Path) -> Any:
         SumlError: it is something else.
     """
     try:
-        return json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
+        return documents.from_json(read_text(path))
+    except ValueError as error:
         raise malformed(path, str(error), "JSON") from error
 
 
@@ -272,6 +290,25 @@ def option(card: Card, key: str, kind: type, default: object = None) -> object:
             fix="Correct the card.",
         )
     return value
+
+
+def texts(card: Card, key: str, default: dict[str, str] | None = None) -> dict[str, str]:
+    """A reader option of the card that names something for each of several names.
+
+    Raises:
+        SumlError: it is missing or empty without a default, or has other values than texts.
+    """
+    value = option(card, key, dict, default)
+    sound = isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+    if not sound or not (value or default is not None):
+        raise SumlError(
+            card.path,
+            f"reader.{key} names nothing",
+            got=repr(value),
+            expected='{ name = "text" }',
+            fix="Correct the card.",
+        )
+    return value  # type: ignore[return-value]
 
 
 def check_options(card: Card, known: set[str]) -> None:

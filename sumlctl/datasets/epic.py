@@ -28,15 +28,15 @@ def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
         validation_videos: videos that go to split `val` whatever their file's split (EK55).
     """
     an.check_options(card, {"files", "unlabelled", "validation_videos"})
-    files: Any = an.option(card, "files", dict)
-    further: Any = an.option(card, "unlabelled", dict, {})
+    files, further = an.texts(card, "files"), an.texts(card, "unlabelled", {})
     held_out: Any = an.option(card, "validation_videos", list, [])
     paths = {split: an.annotation_file(annotations, name, card) for split, name in files.items()}
     frames = [_segments(path, split) for split, path in paths.items()]
-    bare = {s: path for s, name in further.items() if (path := annotations / name).is_file()}
+    bare = {s: an.within(annotations, name, card) for s, name in further.items()}
+    bare = {split: path for split, path in bare.items() if path.is_file()}
     frames += [_segments(path, split, labelled=False) for split, path in bare.items()]
     rows = pl.concat(frames).with_columns(
-        split=pl.when(pl.col("video_id").is_in(held_out))
+        split=pl.when(pl.col("video_id").is_in([str(video) for video in held_out]))
         .then(pl.lit("val"))
         .otherwise(pl.col("split"))
     )

@@ -15,6 +15,8 @@ from sumlctl.datasets import annotations as an
 from sumlctl.datasets import vocabulary
 from sumlctl.datasets.clean import clean_column
 from sumlctl.datasets.survey import survey
+from sumlctl.engine.executors import HERE, Executor
+from sumlctl.engine.units import Work
 from sumlctl.errors import SumlError
 from sumlctl.workspace import Workspace
 
@@ -49,7 +51,7 @@ def index(
     *,
     annotations: Path | None = None,
     videos: Path | None = None,
-    jobs: int = 1,
+    executor: Executor = HERE,
     retry_unreadable: bool = False,
 ) -> Indexed:
     """Reads a dataset's annotations, probes its videos, writes both tables.
@@ -60,7 +62,7 @@ def index(
         dataset: the name of its card.
         annotations: folder of annotation files; default as the workspace has it.
         videos: folder of video files; default as the workspace has it.
-        jobs: processes that probe.
+        executor: who probes the videos.
         retry_unreadable: whether videos found unreadable before are probed again, more thoroughly.
 
     Raises:
@@ -75,12 +77,13 @@ def index(
     _check_viewpoints(card, told.rows)
 
     table = workspace.table(dataset, "videos")
-    found = survey(card, told.rows, videos, table, jobs, retry_unreadable=retry_unreadable)
+    work = Work(workspace.units(f"index {dataset}"))
+    found = survey(
+        card, told.rows, videos, table, work, executor, retry_unreadable=retry_unreadable
+    )
     clips = _clips(card, told.rows, found)
-    inputs = {
-        _name(path, annotations): tables.digest(path)
-        for path in dict.fromkeys([*told.files, *class_lists])
-    }
+    read = dict.fromkeys([*told.files, *class_lists])
+    inputs = {path.relative_to(annotations).as_posix(): tables.digest(path) for path in read}
     inputs[f"manifests/{card.path.name}"] = tables.digest(card.path)
     config = {"reader": card.reader, "release": told.release, **card.options}
     written = (table, workspace.table(dataset, "clips"))
@@ -88,6 +91,7 @@ def index(
     tables.write(found.to_arrow(), written[0], "videos", inputs=inputs, config=config, extra=root)
     extra = {"vocabulary": words, **root}
     tables.write(clips.to_arrow(), written[1], "clips", inputs=inputs, config=config, extra=extra)
+    work.forget()
     said = found.filter(pl.col("error").is_not_null())
     bad = pl.col("status") == "unreadable"
     return Indexed(
@@ -98,11 +102,6 @@ def index(
         told.notes,
         written,
     )
-
-
-def _name(path: Path, annotations: Path) -> str:
-    """A file as the card names it; one elsewhere, by its bare name."""
-    return path.relative_to(annotations).as_posix() if annotations in path.parents else path.name
 
 
 def _check_viewpoints(card: cards.Card, rows: pl.DataFrame) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,11 @@ import polars as pl
 from sumlctl import tables
 from sumlctl.card import Card
 from sumlctl.console import note, progress
+from sumlctl.engine.executors import HERE, Executor
+from sumlctl.engine.units import Work
 from sumlctl.errors import SumlError
 from sumlctl.video.probe import Probe, probe_many, stamp
 from sumlctl.workspace import inside
-
-_SAVE_EVERY_S = 30.0
 
 
 def survey(
@@ -24,25 +24,26 @@ def survey(
     clips: pl.DataFrame,
     root: Path,
     table: Path,
-    jobs: int,
+    work: Work,
+    executor: Executor = HERE,
     *,
     retry_unreadable: bool = False,
 ) -> pl.DataFrame:
     """The videos table of a dataset.
 
     A video is a file, or where there is none a folder of JPEG files. An earlier table, or the
-    partial one that an interrupted survey left, spares the probing of those that have not changed.
+    receipts of an interrupted survey, spare the probing of those that have not changed.
 
     Args:
         clips: a reader's rows; their videos are surveyed in order of appearance.
         root: the folder that the card's path templates start from.
         table: where the videos table is or will be.
-        jobs: processes that probe.
+        work: keeps the receipts.
+        executor: who probes.
         retry_unreadable: whether those that the earlier table has as unreadable are probed again,
             from the first frame to the last.
     """
-    partial = table.with_name("videos.partial.parquet")
-    known = _known(table, readable_only=retry_unreadable) | _known(partial)
+    known = _known(table, readable_only=retry_unreadable)
     ids = clips.select("video_id", "participant").unique("video_id", maintain_order=True)
     rows: dict[str, dict[str, Any]] = {}
     pending: dict[Path, list[str]] = {}
@@ -60,35 +61,28 @@ def survey(
         else:
             pending.setdefault(path, []).append(video_id)
     if pending:
-        _probe(card, pending, rows, partial, jobs, whole=retry_unreadable)
+        _probe(card, pending, rows, work, executor, whole=retry_unreadable)
     elif known:
         note(f"{card.name}: no video has changed since the last index")
-    frame = _frame(rows)
-    partial.unlink(missing_ok=True)
-    return frame
+    return _frame(rows)
 
 
 def _probe(
     card: Card,
     pending: dict[Path, list[str]],
     rows: dict[str, dict[str, Any]],
-    partial: Path,
-    jobs: int,
+    work: Work,
+    executor: Executor,
     whole: bool,
 ) -> None:
-    saved = time.monotonic()
     rates = {path: card.folder_fps(video_id) for path, (video_id, *_) in pending.items()}
     with progress(f"probing {card.name}", len(pending), "videos") as bar:
-        for path, result in probe_many(rates, jobs=jobs, whole=whole):
+        for path, result in probe_many(rates, work, executor, whole=whole):
             size_bytes, mtime_ns = stamp(path)
             for video_id in pending[path]:
                 rows[video_id] |= asdict(result)
                 rows[video_id] |= {"size_bytes": size_bytes, "mtime_ns": mtime_ns}
             bar.advance()
-            if time.monotonic() - saved > _SAVE_EVERY_S:
-                probed = {k: row for k, row in rows.items() if row["status"] != "missing"}
-                tables.write(_frame(probed).to_arrow(), partial, "videos", inputs={}, config={})
-                saved = time.monotonic()
 
 
 def _locate(card: Card, root: Path, video_id: str, participant: str) -> tuple[str, Path | None]:
@@ -96,7 +90,7 @@ def _locate(card: Card, root: Path, video_id: str, participant: str) -> tuple[st
     known = [t for t in card.videos if participant or "{participant}" not in t]
     names = [t.format(video_id=video_id, participant=participant) for t in known or card.videos]
     paths = {name: inside(root, name, f"video {video_id} of {card.name}") for name in names}
-    for is_there in (Path.is_file, Path.is_dir):
+    for is_there in (os.path.isfile, os.path.isdir):  # unlike Path's, not stopped by long names
         for name, path in paths.items():
             if is_there(path):
                 return name, path

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from sumlctl import console
+from sumlctl import console, documents
 from sumlctl.card import Card
 from sumlctl.datasets import annotations as an
 from sumlctl.datasets import world
@@ -138,7 +139,7 @@ def _check_same(settings: Settings, record: Path, videos: Path) -> None:
     """Refuses files that other settings made."""
     wanted = json.loads(json.dumps(asdict(settings)))
     try:
-        made = dict(json.loads(record.read_text(encoding="utf-8")))
+        made = dict(documents.from_json(record.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         made = {}
     for key, value in wanted.items():
@@ -214,19 +215,37 @@ def _render(dataset: str, settings: Settings, missing: dict[world.Video, Path]) 
     variety = Variety(settings.tint, settings.bystanders, settings.zoom)
     look = settings.viewpoint, settings.size, settings.fps, settings.seed, variety
     jobs = max(1, min(os.cpu_count() or 1, len(missing)))
-    with console.progress(f"rendering {dataset}", len(missing), "videos") as bar:
-        for (_, path), failure in supervise.run(
-            partial(film, *look), missing.items(), jobs=jobs, deadline_s=_VIDEO_DEADLINE_S
+    results: Any = supervise.run(
+        partial(film, *look), missing.items(), jobs=jobs, deadline_s=_VIDEO_DEADLINE_S
+    )
+    try:
+        with (
+            closing(results),
+            console.progress(f"rendering {dataset}", len(missing), "videos") as bar,
         ):
-            if isinstance(failure, supervise.Failure):
-                raise SumlError(
-                    path,
-                    "the video could not be rendered",
-                    got=failure.reason,
-                    expected="an MP4 file",
-                    fix="Mend it and run the same command again; finished videos stay.",
-                )
-            bar.advance()
+            for (_, path), failure in results:
+                if isinstance(failure, supervise.Failure):
+                    raise _not_rendered(path, failure)
+                bar.advance()
+    finally:
+        _sweep(missing.values())
+
+
+def _not_rendered(path: Path, failure: supervise.Failure) -> SumlError:
+    return failure.error or SumlError(
+        path,
+        "the video could not be rendered",
+        got=failure.reason,
+        expected="an MP4 file",
+        fix="Mend it and run the same command again; finished videos stay.",
+    )
+
+
+def _sweep(videos: Iterable[Path]) -> None:
+    """Removes what processes that were ended left beside videos."""
+    for path in videos:
+        for left in path.parent.glob(f".{path.name}.*.tmp"):
+            left.unlink(missing_ok=True)
 
 
 def _rows(table: Path, viewpoint: str) -> pl.DataFrame:

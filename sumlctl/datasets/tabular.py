@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -26,8 +25,7 @@ def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
             are not. Labels are class ids, or class names of the card's vocabulary.
     """
     an.check_options(card, {"files", "columns"})
-    files: Any = an.option(card, "files", dict)
-    columns: Any = an.option(card, "columns", dict)
+    files, columns = an.texts(card, "files"), an.texts(card, "columns")
     for needed in _NEEDED:
         if needed not in columns:
             raise SumlError(

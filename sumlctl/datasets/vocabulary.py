@@ -33,7 +33,7 @@ def load(card: Card, annotations: Path) -> tuple[Vocabulary, list[Path]]:
             names = source.names or [""] * source.size
             vocabulary[kind] = [_words(name) for name in names]
             continue
-        path = annotations / source.file
+        path = an.within(annotations, source.file, card)
         if not path.is_file():
             warn(f"{path} is not there: {card.name} has no class names for {kind}")
             vocabulary[kind] = [[] for _ in range(source.size)]

@@ -87,6 +87,9 @@ class Local:
         )
 
 
+HERE = Local(1)
+
+
 def _share(processes: int) -> dict[str, str]:
     """What tells numerical libraries to leave the other processes their part of the processors."""
     threads = max(1, (os.cpu_count() or 1) // processes)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -17,6 +19,7 @@ from sumlctl.errors import SumlError
 
 Item = TypeVar("Item")
 
+_ANSWERS_WITHIN_S = 5.0
 _AHEAD = 2  # calls per processor that are on their way, so that none waits for the next
 
 
@@ -125,8 +128,10 @@ def cluster(address: str | None) -> Iterator[Cluster]:
             fix="Run `pip install 'sumlctl[cluster]'`.",
         ) from error
     try:
-        ray.init(address=address, log_to_driver=False)
-    except (ConnectionError, ray.exceptions.RayError, ValueError) as error:
+        _knock(address)
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, ray.exceptions.RayError, ValueError, RuntimeError) as error:
         raise SumlError(
             "--address",
             "no Ray cluster answers",
@@ -138,3 +143,10 @@ def cluster(address: str | None) -> Iterator[Cluster]:
         yield Cluster()
     finally:
         ray.shutdown()
+
+
+def _knock(address: str | None) -> None:
+    """Connects to a head node once: Ray itself would wait for minutes for one that is not there."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=_ANSWERS_WITHIN_S).close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sumlctl import documents
 from sumlctl.engine.executors import Executor, Limits
 from sumlctl.engine.worker import Failure
 from sumlctl.errors import WriteError
@@ -84,7 +86,7 @@ class Work:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder = folder.absolute()  # others have another working folder
 
     def do(
         self,
@@ -117,8 +119,11 @@ class Work:
                 todo.append(unit)
         yield from self._fresh(function, todo, executor, limits)
 
-    def forget(self, units: Iterable[Unit]) -> None:
-        """Removes the receipts of units whose results are kept elsewhere by now."""
+    def forget(self, units: Iterable[Unit] | None = None) -> None:
+        """Removes the receipts of units whose results are kept elsewhere by now; None for all."""
+        if units is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return
         for unit in units:
             self._path(unit).unlink(missing_ok=True)
             self._failure(unit).unlink(missing_ok=True)
@@ -170,7 +175,8 @@ class Work:
     def _reasons(self, unit: Unit) -> tuple[str, ...]:
         told = _json(self._failure(unit))
         same = isinstance(told, dict) and told.get("stands_on") == unit.stands_on
-        return tuple(map(str, told.get("reasons", ()))) if same else ()
+        reasons = told.get("reasons") if same else None
+        return tuple(map(str, reasons)) if isinstance(reasons, list) else ()
 
     def _path(self, unit: Unit) -> Path:
         return self.folder / f"{unit.name}.json"
@@ -196,7 +202,7 @@ def _perform(function: Callable[[Any], Any], call: _Call) -> Any:
 def _json(path: Path) -> Any:
     """What a file says; None for one that is absent or damaged."""
     try:
-        return json.loads(path.read_bytes())
+        return documents.from_json(path.read_bytes())
     except (OSError, ValueError):
         return None
 

@@ -100,7 +100,7 @@ def evaluate(
         SumlError: no such run or protocol, a table or checkpoint does not fit, nothing decodes.
     """
     asked = request or Request()
-    folder = _folder(workspace, run)
+    folder = chosen_run(workspace, run)
     pipeline = config.load(folder / "pipeline.toml")
     if asked.split:
         pipeline = replace(pipeline, data=replace(pipeline.data, eval_split=asked.split))
@@ -145,10 +145,16 @@ def predictions_of(workspace: Workspace, run: str) -> pl.DataFrame:
     Raises:
         SumlError: no such run, or it is not evaluated.
     """
-    return pl.DataFrame(tables.read(_folder(workspace, run) / "predictions.parquet", "predictions"))
+    path = workspace.find_run(run) / "predictions.parquet"
+    return pl.DataFrame(tables.read(path, "predictions"))
 
 
-def _folder(workspace: Workspace, run: str | None) -> Path:
+def chosen_run(workspace: Workspace, run: str | None) -> Path:
+    """The folder of a run; without a name the newest, and says so.
+
+    Raises:
+        SumlError: no such run, or none at all.
+    """
     if run is not None:
         return workspace.find_run(run)
     runs = workspace.runs()
@@ -190,7 +196,7 @@ def _predict(workspace: Workspace, folder: Path, pipeline: Pipeline, asked: Requ
     whole = _whole_videos(asked.protocol, data.fpv)
     checkpoint = checkpoints.of_run(folder, asked.checkpoint)
     checkpoints.read(checkpoint)  # a fault of the file is told before anything is read for it
-    used = [*(workspace.table(data.fpv, kind) for kind in ("clips", "videos")), checkpoint]
+    used = [*clips.read_from(workspace, [data.fpv]), checkpoint]
     inputs = {workspace.relative(path): quarantine.digest(path) for path in used}
     fabric = launch(1, pipeline.precision)
     settings = _settings(pipeline, views, whole, str(fabric.strategy.precision.precision))

@@ -94,22 +94,26 @@ def load(
     path = checkpoints.of_run(folder, checkpoint)
     content = checkpoints.read(path)
     weights = content["model"]
-    tasks = {
-        viewpoint: [_task(described) for described in listed]
-        for viewpoint, listed in content.get("tasks", {}).items()
-        if viewpoint in views and any(name.startswith(f"{viewpoint}.") for name in weights)
-    }
+    told = content.get("tasks", {})
+    try:
+        tasks = {
+            viewpoint: [_task(described) for described in listed]
+            for viewpoint, listed in told.items()
+            if viewpoint in views and any(name.startswith(f"{viewpoint}.") for name in weights)
+        }
+    except (LookupError, TypeError, AttributeError):  # a record that another program wrote
+        tasks, told = {}, {}
     if not tasks:
         raise SumlError(
             path,
             f"no {' or '.join(_NAMES[view] for view in views)} branch with known classes",
-            got=f"a record of {' and '.join(content.get('tasks', {})) or 'none'}",
+            got=f"a record of {' and '.join(map(str, told)) or 'none'}",
             expected="a checkpoint that `sumlctl train` wrote",
             fix="For weights from elsewhere: `sumlctl eval --checkpoint FILE --fpv DATASET`.",
         )
     pipeline = config.load(folder / "pipeline.toml")
     projections = (weights.get(f"{viewpoint}.projection.weight") for viewpoint in tasks)
-    dimension = next((len(weight) for weight in projections if weight is not None), None)
+    dimension = next((len(w) for w in projections if w is not None and w.dim()), None)
     model = two_view.build(pipeline, tasks, dimension).to(memory_format=torch.channels_last_3d)
     checkpoints.load_weights(model, path).require(path)
     return Trained(run, path, pipeline, tasks, model.eval().requires_grad_(False))

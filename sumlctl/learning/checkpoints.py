@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch import nn
 
 from sumlctl import tables
 from sumlctl.errors import SumlError
+from sumlctl.learning import torch_files
 
 _FORMAT = "sumlctl.checkpoint/1"
 _MOST_NAMED = 10
@@ -56,8 +56,20 @@ class Coverage:
 def save(path: Path, model: nn.Module, record: Mapping[str, Any]) -> None:
     """Writes a model's weights and a record about them: plain values, and tensors in them."""
     content = {"format": _FORMAT, **record, "model": model.state_dict()}
+    write(path, content)
+
+
+def write(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes what torch can save; the file is whole or absent.
+
+    Raises:
+        SumlError: the file system refused.
+    """
     with tables.whole_file(path) as beside, beside.open("wb") as file:
-        torch.save(content, file)
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:  # torch ends the file even where it could not be written
+            raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
 
 def of_run(folder: Path, name: str | None = None) -> Path:
@@ -81,10 +93,10 @@ def read(path: Path) -> dict[str, Any]:
             fix="Make it with `sumlctl train`.",
         )
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        found = content.get("format") if isinstance(content, dict) else None
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        found = f"{type(error).__name__}: {str(error).splitlines()[0][:120]}"
+        content = torch_files.load(path)
+        found = _format(content)
+    except SumlError as error:
+        found = error.got
     if found != _FORMAT:
         raise SumlError(
             path,
@@ -94,6 +106,19 @@ def read(path: Path) -> dict[str, Any]:
             fix="Choose a file under runs/<run>/checkpoints.",
         )
     return content
+
+
+def _format(content: Any) -> str:
+    """The format of what was read, or what is wrong with it."""
+    if not isinstance(content, dict):
+        return f"a {type(content).__name__}"
+    if content.get("format") != _FORMAT:
+        return f"format {content.get('format')}"[:80] if "format" in content else "no format"
+    weights, stage = content.get("model"), content.get("stage", "")
+    sound = isinstance(weights, dict) and all(
+        isinstance(name, str) and torch_files.is_weight(value) for name, value in weights.items()
+    )
+    return _FORMAT if sound and isinstance(stage, str) else "no weights of a stage"
 
 
 def load_weights(module: nn.Module, path: Path) -> Coverage:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import polars as pl
@@ -18,9 +18,10 @@ from sumlctl.video import quarantine
 from sumlctl.video.quarantine import Quarantined
 from sumlctl.video.store import manifest
 from sumlctl.video.store.stored import Segment
-from sumlctl.workspace import Workspace
+from sumlctl.workspace import Workspace, inside
 
 _WHOLE_FRAME = 1e-6  # of a frame; less is rounding
+_EVEN = 1  # pixel that a store may add or take, so that sides are even
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,34 @@ class Clip:
         return max(self.stop_s - 1 / self.fps, self.start_s)
 
 
+class Clips(Sequence[Clip]):
+    """The clips of table rows, each made when it is asked for; a million would fill the memory.
+
+    Args:
+        rows: decodable rows with their videos' path and rate.
+        stores: dataset -> what its store holds.
+    """
+
+    def __init__(self, rows: pl.DataFrame, stores: Mapping[str, manifest.Contents]) -> None:
+        columns = ("clip_id", "path", "start_s", "stop_s", "fps", "dataset", "video_id")
+        self._columns = [rows.get_column(name) for name in columns]
+        self._stores = stores
+
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+    @overload
+    def __getitem__(self, place: int) -> Clip: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Clip]: ...
+    def __getitem__(self, place: int | slice) -> Clip | list[Clip]:
+        if isinstance(place, slice):
+            return [self[i] for i in range(*place.indices(len(self)))]
+        clip_id, path, start_s, stop_s, fps, dataset, video = (c[int(place)] for c in self._columns)
+        stored = self._stores[dataset].holding(video, start_s, stop_s)
+        return Clip(clip_id, Path(path), start_s, stop_s, fps, stored)
+
+
 @dataclass(frozen=True)
 class ClipSet:
     """Decodable clips of one viewpoint.
@@ -80,13 +109,16 @@ class ClipSet:
         annotated: all rows of the viewpoint and split, those without frames included.
         vocabularies: dataset -> label kind -> class id -> words of the class.
         left_out: status -> number of clips that cannot be decoded.
+        scaled_down: dataset -> least short side, in pixels, to which its store has scaled down
+            videos that clips are read from; none where it has not.
     """
 
-    clips: list[Clip]
+    clips: Sequence[Clip]
     rows: pl.DataFrame
     annotated: pl.DataFrame
     vocabularies: dict[str, dict[str, list[list[str]]]]
     left_out: dict[str, int]
+    scaled_down: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -136,10 +168,14 @@ def load(
             expected="at least one that decodes",
             fix="Index the dataset again with --videos pointing to its videos.",
         )
-    clips: list[Clip] = []
+    scaled_down = {}
     for dataset, of_dataset in videos.items():
-        clips += of_dataset.clips(rows.filter(pl.col("dataset") == dataset))
-    return ClipSet(clips, rows, annotated, vocabularies, left_out)
+        own = rows.filter(pl.col("dataset") == dataset)
+        of_dataset.say_what_is_read(own)
+        if side := of_dataset.scaled_down(own):
+            scaled_down[dataset] = side
+    clips = Clips(rows, {dataset: of_dataset.store for dataset, of_dataset in videos.items()})
+    return ClipSet(clips, rows, annotated, vocabularies, left_out, scaled_down)
 
 
 def _of_split(rows: pl.DataFrame, split: str, viewpoint: str, path: Path) -> pl.DataFrame:
@@ -181,22 +217,28 @@ class _Videos:
             since = quarantine.marked(table).difference(quarantined.get(dataset, ()))
             released = pl.col("video_id").is_in(since)
         self.dataset = dataset
+        self._where = f"{dataset} videos.parquet"
         self.rows = frame(table).with_columns(usable=(pl.col("status") == "ok") | released)
         self.root = workspace.videos_root(dataset, tables.metadata(table, "videos_root"))
+        self._check_rates()
         stamps = self.rows.filter("usable")
         columns = stamps.select("video_id", "size_bytes", "mtime_ns").iter_rows()
         indexed = {name: (size, changed) for name, size, changed in columns}
         self.store = manifest.Contents(workspace.segments(dataset), indexed)
 
-    def clips(self, rows: pl.DataFrame) -> list[Clip]:
-        """Clips from decodable rows; says what the store is good for."""
-        columns = ("clip_id", "path", "start_s", "stop_s", "fps", "video_id")
-        found = [
-            Clip(name, Path(path), start_s, stop_s, fps, self.store.holding(video, start_s, stop_s))
-            for name, path, start_s, stop_s, fps, video in rows.select(columns).iter_rows()
-        ]
-        stored = sum(bool(clip.stored) for clip in found)
-        if stored < len(found) and not self.root.is_dir():
+    def say_what_is_read(self, rows: pl.DataFrame) -> None:
+        """Says what the store is good for.
+
+        Raises:
+            SumlError: a video's path leaves its folder, or clips lie in the videos alone, and the
+                folder of these is not there.
+        """
+        used = rows.select("video_id").unique()
+        for path in self.rows.join(used, "video_id").get_column("path"):
+            inside(self.root, path, self._where)
+        asked = rows.select("video_id", "start_s", "stop_s").iter_rows()
+        stored = sum(bool(self.store.holding(*clip)) for clip in asked) if self.store else 0
+        if stored < rows.height and not self.root.is_dir():
             raise SumlError(
                 self.root,
                 "videos folder is missing",
@@ -205,9 +247,31 @@ class _Videos:
                 fix=f"Put it back, or run `sumlctl index {self.dataset} --videos DIR` again.",
             )
         if stored:
-            _say_once(f"{self.dataset}: {stored:,} of {len(found):,} clips are read from the store")
+            _say_once(
+                f"{self.dataset}: {stored:,} of {rows.height:,} clips are read from the store"
+            )
         self._say_what_is_not_used()
-        return found
+
+    def scaled_down(self, rows: pl.DataFrame) -> int | None:
+        """The least short side to which the store has scaled a video of the rows down."""
+        asked = pl.col("video_id").is_in(rows.get_column("video_id").unique().implode())
+        sizes = self.rows.filter(asked).select("video_id", pl.min_horizontal("width", "height"))
+        sides = self.store.short_side
+        both = ((sides[name], size) for name, size in sizes.iter_rows() if name in sides)
+        return min((side for side, size in both if side + _EVEN < (size or math.inf)), default=None)
+
+    def _check_rates(self) -> None:
+        """Insists that every readable video has frames."""
+        sound = pl.col("fps").is_finite() & (pl.col("fps") > 0) & pl.col("duration_s").is_finite()
+        bad = self.rows.filter(pl.col("usable") & ~sound.fill_null(False))
+        if bad.height:
+            raise SumlError(
+                self._where,
+                "a readable video without frames per second or duration",
+                got=f"{bad.height:,} such as {bad.item(0, 'video_id')!r}",
+                expected="what a probe found",
+                fix=f"Delete it and run `sumlctl index {self.dataset}` again.",
+            )
 
     def _say_what_is_not_used(self) -> None:
         again = f"run `sumlctl decode {self.dataset}` again"
@@ -223,6 +287,22 @@ class _Videos:
 @cache
 def _say_once(text: str) -> None:
     console.note(text)
+
+
+def read_from(workspace: Workspace, datasets: Sequence[str]) -> list[Path]:
+    """The files that say which frames clips have: the tables, and what each store there is holds.
+
+    Where there is no store, the videos themselves are read.
+
+    Raises:
+        SumlError: a table is missing.
+    """
+    found = []
+    for dataset in dict.fromkeys(datasets):
+        found += [tables.there(workspace.table(dataset, k), k) for k in ("clips", "videos")]
+        store = workspace.segments(dataset)
+        found += [store] if store.is_file() else []
+    return found
 
 
 def vocabulary(workspace: Workspace, dataset: str) -> dict[str, list[list[str]]]:

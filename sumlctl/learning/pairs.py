@@ -33,7 +33,7 @@ class PairSet:
         d_f: unit-norm narration vectors of the FPV clips, float32 [n, d]; [n, 0] without `tpv`.
         d_t: unit-norm narration vectors of the TPV clips, float32 [n, d].
         similarity: cosine of both narrations, as mined, float32 [n].
-        inputs: path in the workspace -> sha256 of every table that was read.
+        inputs: path in the workspace -> sha256 of every table that was read, of each store too.
     """
 
     fpv: ClipSet
@@ -160,10 +160,8 @@ def _paired(workspace: Workspace, data: Data, fpv: ClipSet, tpv: ClipSet) -> Pai
 def _digests(
     workspace: Workspace, datasets: Sequence[str], encoder: str = "", pairs: Path | None = None
 ) -> dict[str, str]:
-    paths = [pairs] if pairs else []
-    for dataset in datasets:
-        paths += [workspace.table(dataset, kind) for kind in ("clips", "videos")]
-        paths += [workspace.narrations(dataset, encoder)] if encoder else []
+    paths = [*([pairs] if pairs else []), *clips.read_from(workspace, datasets)]
+    paths += [workspace.narrations(name, encoder) for name in datasets] if encoder else []
     # Not resolved: a workspace whose folders are links has the same names.
     return {
         path.relative_to(workspace.root).as_posix(): quarantine.digest(path)

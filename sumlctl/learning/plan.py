@@ -13,8 +13,8 @@ from torch.autograd.graph import saved_tensors_hooks
 from sumlctl.config import Pipeline
 from sumlctl.learning import two_view
 from sumlctl.learning.batches import EpochBatches
+from sumlctl.learning.prepare import Prepared
 from sumlctl.learning.stages import Tasks
-from sumlctl.learning.train import Prepared
 from sumlctl.learning.two_view import TwoView
 from sumlctl.sections import Stage
 

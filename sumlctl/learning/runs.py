@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import errno
+import os
 import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from sumlctl import config, console, settings, tables
+from sumlctl import config, console, documents, provenance, settings, tables
 from sumlctl.config import Pipeline
 from sumlctl.errors import SumlError
 from sumlctl.learning.training.runlog import RunLog
@@ -46,35 +49,42 @@ def claim(
         quarantined: the videos that it is trained without because they are in quarantine.
 
     Raises:
-        SumlError: the name is none, or taken.
+        SumlError: the name is none, or taken, or the file system refuses; then there is no folder.
     """
     if run is not None and not re.fullmatch(r"\w[\w.+-]*", run):
         what = "not a name for a folder"
         raise SumlError("--run", what, got=repr(run), expected="one word", fix="Choose another.")
-    folder = _new_folder(workspace, run, f"{pipeline.data.fpv}.{pipeline.loss.name}")
-    with tables.whole_file(folder / "pipeline.toml") as beside:
-        beside.write_text(settings.dump(pipeline), encoding="utf-8")
-    RunLog(folder, True).write("begun", inputs=inputs, quarantined=quarantined or {})
+    name = run or f"{pipeline.data.fpv}.{pipeline.loss.name}"
+    beside = workspace.run(f".{name}.{os.getpid()}.tmp")
+    try:
+        beside.mkdir(parents=True)
+        with tables.whole_file(beside / "pipeline.toml") as path:
+            path.write_text(settings.dump(pipeline), encoding="utf-8")
+        number, left_out = next_number(workspace), quarantined or {}
+        RunLog(beside, True).write("begun", number=number, inputs=inputs, quarantined=left_out)
+        folder = _named(workspace, beside, name, given=run is not None)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
     console.note(f"run: {workspace.relative(folder)}")
     return folder
 
 
-def _new_folder(workspace: Workspace, run: str | None, name: str) -> Path:
-    """Makes the folder; that it was not there yet is the claim."""
-    folder, number = workspace.run(run or name), 1
+def next_number(workspace: Workspace) -> int:
+    """The number of a run that begins now; see `Workspace.runs`."""
+    return max(map(provenance.number, workspace.runs()), default=0) + 1
+
+
+def _named(workspace: Workspace, beside: Path, name: str, given: bool) -> Path:
+    """Gives a folder its name, numbered unless `given`; that there was none yet is the claim."""
+    folder, number = workspace.run(name), 1
     while True:
         try:
-            folder.mkdir(parents=True)
-            return folder
-        except FileExistsError as error:
-            if run is not None:
-                raise SumlError(
-                    folder,
-                    "the run exists",
-                    got="a folder of that name",
-                    expected="a new name",
-                    fix=f"Go on with `--resume {run}`, choose another --run or delete the folder.",
-                ) from error
+            return beside.rename(folder)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                raise
+            if given:
+                raise _taken(folder) from error
         number += 1
         folder = workspace.run(f"{name}.{number}")
 
@@ -93,7 +103,8 @@ def go_on(workspace: Workspace, pipeline: Pipeline, run: str, inputs: dict[str, 
 
     Args:
         workspace: where it is.
-        pipeline: the settings asked for; those that change no result may differ.
+        pipeline: the settings asked for; those that change no result may differ, and the number
+            of processes where steps can stay the same (`on_other_processes`).
         run: its name.
         inputs: path -> sha256 of the tables as they are now.
 
@@ -102,7 +113,9 @@ def go_on(workspace: Workspace, pipeline: Pipeline, run: str, inputs: dict[str, 
     """
     path = stored(workspace, run)
     before = begun(path.parent)
-    if changed := settings.changes(settings.flat(before.pipeline), settings.flat(pipeline)):
+    kept = replace(before.pipeline, devices=pipeline.devices, nodes=pipeline.nodes)
+    kept, asked = (on_other_processes(p, before.pipeline) for p in (kept, pipeline))
+    if changed := settings.changes(settings.flat(kept), settings.flat(asked)):
         raise SumlError(
             f"--resume {run}",
             "settings changed since the run began",
@@ -110,7 +123,8 @@ def go_on(workspace: Workspace, pipeline: Pipeline, run: str, inputs: dict[str, 
             expected=f"those of {workspace.relative(path)}",
             fix="Leave them as they were, or start a new run.",
         )
-    if altered := [name for name in inputs if before.inputs.get(name) != inputs[name]]:
+    names = dict.fromkeys([*inputs, *before.inputs])
+    if altered := [name for name in names if before.inputs.get(name) != inputs.get(name)]:
         raise SumlError(
             f"--resume {run}",
             "tables changed since the run began",
@@ -122,6 +136,70 @@ def go_on(workspace: Workspace, pipeline: Pipeline, run: str, inputs: dict[str, 
     return path.parent
 
 
+def on_other_processes(pipeline: Pipeline, before: Pipeline) -> Pipeline:
+    """The settings with as many clips to a step as before, on the processes that there are now.
+
+    With fewer processes each adds up more batches (`optimiser.accumulate`): the step is made of the
+    same batches, and learning rate and schedule stay.
+
+    Args:
+        pipeline: the settings now; its `accumulate` is replaced where it is the one from before.
+        before: those that the run began with.
+
+    Raises:
+        SumlError: the batches of a step cannot be shared evenly.
+    """
+    now, then = (p.devices * p.nodes for p in (pipeline, before))
+    if now == then or pipeline.optimiser.accumulate != before.optimiser.accumulate:
+        return pipeline
+    batches = then * before.optimiser.accumulate
+    if batches % now:
+        fitting = [str(n) for n in range(1, batches + 1) if batches % n == 0]
+        raise SumlError(
+            "--resume",
+            f"a step's {batches} batches cannot be shared evenly",
+            got=f"{now} processes",
+            expected=f"{' or '.join(fitting)}; the run began with {then}",
+            fix="Choose --devices and --nodes so, or start a new run.",
+        )
+    optimiser = replace(pipeline.optimiser, accumulate=batches // now)
+    return replace(pipeline, optimiser=optimiser)
+
+
+def with_the_same_steps(pipeline: Pipeline, before: Pipeline) -> Pipeline:
+    """As `on_other_processes`, and says so."""
+    shared = on_other_processes(pipeline, before)
+    now, then = (p.devices * p.nodes for p in (shared, before))
+    if now != then:
+        several = "; gathered negatives come from the processes that there are"
+        console.warn(
+            f"processes: {now}, began with {then}; each adds up {shared.optimiser.accumulate} "
+            f"batches for a step, was {before.optimiser.accumulate}: the clips of a step and the "
+            f"learning rate stay{several * pipeline.gather_negatives}"
+        )
+    return shared
+
+
+def refuse_taken(workspace: Workspace, run: str) -> None:
+    """Insists that a new run's name is not that of another.
+
+    Raises:
+        SumlError: it is.
+    """
+    if workspace.run(run).exists():
+        raise _taken(workspace.run(run))
+
+
+def _taken(folder: Path) -> SumlError:
+    return SumlError(
+        folder,
+        "the run exists",
+        got="a folder of that name",
+        expected="a new name",
+        fix=f"Go on with `--resume {folder.name}`, choose another --run or delete the folder.",
+    )
+
+
 def begun(folder: Path) -> Begun:
     """What a run was begun with.
 
@@ -130,10 +208,12 @@ def begun(folder: Path) -> Begun:
     """
     path, log = folder / "pipeline.toml", folder / "log.jsonl"
     try:
-        first = json.loads(log.read_text(encoding="utf-8").partition("\n")[0])
+        first = documents.from_json(log.read_text(encoding="utf-8").partition("\n")[0])
         inputs, quarantined = dict(first["inputs"]), dict(first.get("quarantined", {}))
+        if not all(isinstance(v, list) for v in quarantined.values()):
+            raise TypeError("videos in quarantine are listed by dataset")
         path.stat()
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SumlError(
             folder,
             "not a run of sumlctl",

@@ -44,7 +44,8 @@ def key(
         workspace: where pretrained weights are.
         pipeline: the run's settings.
         tasks: of the third-person heads.
-        inputs: path -> sha256 of the run's tables; those of the first-person side do not count.
+        inputs: path -> sha256 of the run's tables and stores; those of the first-person side do
+            not count.
         quarantined: the videos that are left out.
     """
     init = pipeline.encoders.init

@@ -4,93 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 
-from sumlctl import components, console, locks, settings
+from sumlctl import console, locks, settings
 from sumlctl.config import Pipeline
-from sumlctl.errors import SumlError
-from sumlctl.learning import checkpoints, pairs, runs, stage_one, stages, two_view
+from sumlctl.errors import SumlError, WriteError
+from sumlctl.learning import checkpoints, runs, stage_one, stages, two_view
 from sumlctl.learning.batches import EpochBatches, Loader
-from sumlctl.learning.losses.terms import Method
-from sumlctl.learning.pairs import PairSet
+from sumlctl.learning.prepare import Prepared, prepare
 from sumlctl.learning.randomness import seed_everything
 from sumlctl.learning.reader import Reader, open_reader
+from sumlctl.learning.runs import Begun
 from sumlctl.learning.stages import StageData, Tasks
-from sumlctl.learning.tasks import fpv_tasks, tpv_tasks
-from sumlctl.learning.training.launch import as_started, launch, resolved
+from sumlctl.learning.training.launch import (
+    as_started,
+    check_restarts,
+    company,
+    launch,
+    started_externally,
+)
 from sumlctl.learning.training.quarantine import Quarantine
-from sumlctl.learning.training.runlog import RunLog, packages
+from sumlctl.learning.training.runlog import RunLog
 from sumlctl.learning.training.savepoints import Savepoints, stage_of
 from sumlctl.learning.training.trainer import StageTrainer, Terms, Validate
 from sumlctl.learning.transforms import Augmentation
 from sumlctl.learning.two_view import TwoView
 from sumlctl.learning.weights.load import load_encoder
 from sumlctl.sections import Stage
-from sumlctl.video import quarantine
-from sumlctl.video.quarantine import Quarantined
 from sumlctl.workspace import Workspace
 
 # Makes what measures a model between epochs; None where there is nothing to measure it on.
 Validator = Callable[[Workspace, Pipeline, Reader], Validate | None]
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Everything that a training needs, checked before it begins.
-
-    Args:
-        pipeline: with the tables and the number of processes that are used.
-        method: the loss.
-        pairs: clips and vectors.
-        tasks: viewpoint -> its heads' tasks.
-        dimension: of the projections; None for a method that aligns nothing.
-        quarantined: the videos that are left out because they are in quarantine.
-    """
-
-    pipeline: Pipeline
-    method: Method
-    pairs: PairSet
-    tasks: Tasks
-    dimension: int | None
-    quarantined: Quarantined
-
-
-def prepare(
-    workspace: Workspace, pipeline: Pipeline, quarantined: Quarantined | None = None
-) -> Prepared:
-    """Reads the tables and sees whether everything fits.
-
-    Args:
-        workspace: where the tables are.
-        pipeline: the settings.
-        quarantined: the videos in quarantine that are left out; None for all of them.
-
-    Raises:
-        SumlError: a table is missing or does not fit.
-    """
-    method = components.load("losses", pipeline.loss.name)(**pipeline.loss.options)
-    chosen = pairs.choose(workspace, pipeline.data, method.uses_tpv)
-    pipeline = as_started(replace(pipeline, data=chosen))
-    if pipeline.encoders.init:
-        workspace.find_weights(pipeline.encoders.init)
-    pipeline = replace(pipeline, precision=resolved(pipeline.precision))
-    packages(pipeline.log)
-    two_view.check_input(pipeline)
-    if quarantined is None:
-        used = [chosen.fpv, *chosen.tpv] if method.uses_tpv else [chosen.fpv]
-        quarantined = quarantine.now(workspace, used)
-    pair_set = pairs.load(workspace, pipeline.data, method.uses_tpv, quarantined)
-    tasks = {"fpv": fpv_tasks(pair_set.fpv.vocabularies)}
-    dimension = None
-    if pair_set.tpv is not None:
-        tasks["tpv"] = tpv_tasks(pair_set.tpv.vocabularies)
-        dimension = stages.projection_size(pipeline, method, pair_set.d_f.shape[1])
-    return Prepared(pipeline, method, pair_set, tasks, dimension, quarantined)
 
 
 def train(
@@ -105,7 +54,9 @@ def train(
     Args:
         workspace: where the tables are and the run goes.
         pipeline: the settings; what its `data` leaves empty comes from the newest pairs table.
-        run: name of a new run; default `<fpv>.<method>`, numbered where that is taken.
+        run: name of a new run; default `<fpv>.<method>`, numbered where that is taken. Under
+            torchrun and srun, which start the same command again after a fault, a run of that
+            name is gone on with.
         resume: name of a run to go on with instead.
         validator: measures the model between epochs of stage two.
 
@@ -117,23 +68,43 @@ def train(
         Interrupted: a signal asked to stop; `resume` goes on from there.
     """
     started = as_started(pipeline)
-    fabric = launch(started.devices, pipeline.precision, started.nodes)
-    began_without = None
-    if resume is not None:
-        began_without = runs.begun(workspace.find_run(resume, "--resume")).quarantined
-    prepared = prepare(workspace, pipeline, began_without)
+    check_restarts(resume or run)
+    if resume is None and run is not None and started_externally() and workspace.run(run).exists():
+        resume = run
+    with company(resume or run):
+        fabric = launch(started.devices, pipeline.precision, started.nodes)
+        return _train(workspace, fabric, pipeline, run, resume, validator)
+
+
+def _train(
+    workspace: Workspace,
+    fabric: Fabric,
+    pipeline: Pipeline,
+    run: str | None,
+    resume: str | None,
+    validator: Validator | None,
+) -> Path:
+    # One process decides for all: others may see the folder late, or not at all.
+    begun: Begun | None = None
+    if fabric.is_global_zero and resume is not None:
+        begun = runs.begun(workspace.find_run(resume, "--resume"))
+    begun = fabric.broadcast(begun)
+    prepared = prepare(workspace, pipeline, begun.quarantined if begun else None)
     agreed = fabric.broadcast(prepared.quarantined)
     if agreed != prepared.quarantined:  # another run marked a video just now
         prepared = prepare(workspace, pipeline, agreed)
-    pipeline = prepared.pipeline
     folder = workspace.root
     if fabric.is_global_zero and resume is not None:
-        folder = runs.go_on(workspace, pipeline, resume, prepared.pairs.inputs)
+        folder = runs.go_on(workspace, prepared.pipeline, resume, prepared.pairs.inputs)
     elif fabric.is_global_zero:
-        inputs, quarantined = prepared.pairs.inputs, prepared.quarantined
-        folder = runs.claim(workspace, pipeline, run, inputs, quarantined)
-        console.note(settings.dump(pipeline))
+        inputs, without = prepared.pairs.inputs, prepared.quarantined
+        folder = runs.claim(workspace, prepared.pipeline, run, inputs, without)
+        console.note(settings.dump(prepared.pipeline))
     folder = Path(fabric.broadcast(str(folder)))
+    pipeline = prepared.pipeline
+    if begun:
+        pipeline = runs.with_the_same_steps(pipeline, begun.pipeline)
+        prepared = replace(prepared, pipeline=pipeline)
     writing = locks.alone(workspace, f"train {folder.name}")
     with (
         writing if fabric.is_global_zero else nullcontext(),
@@ -141,7 +112,14 @@ def train(
         open_reader(workspace, pipeline) as reader,
     ):
         validate = validator(workspace, pipeline, reader) if validator else None
-        _Run(workspace, prepared, fabric, folder, log, reader, validate).train()
+        began_as = begun.pipeline if begun else pipeline
+        try:
+            _Run(workspace, prepared, began_as, fabric, folder, log, reader, validate).train()
+        except WriteError as error:
+            again = f"go on with `sumlctl train --resume {folder.name}`"
+            fix = error.fix.replace("run the same command again", again)
+            told = {"got": error.got, "expected": error.expected, "fix": fix}
+            raise WriteError(error.where, error.what, **told) from error
     return folder
 
 
@@ -152,6 +130,7 @@ class _Run:
         self,
         workspace: Workspace,
         prepared: Prepared,
+        began_as: Pipeline,
         fabric: Fabric,
         folder: Path,
         log: RunLog,
@@ -160,7 +139,7 @@ class _Run:
     ) -> None:
         self.workspace, self.prepared, self.fabric = workspace, prepared, fabric
         self.folder, self.log, self.reader, self.validate = folder, log, reader, validate
-        self.pipeline, self.tasks = prepared.pipeline, prepared.tasks
+        self.pipeline, self.began_as, self.tasks = prepared.pipeline, began_as, prepared.tasks
         self.augment = Augmentation(self.pipeline.input, self.pipeline.seed, fabric.global_rank)
 
     def train(self) -> None:
@@ -183,7 +162,7 @@ class _Run:
         """TPV encoder and heads on L_t alone, unless that is done already."""
         path, prepared = self._checkpoint("stage_one"), self.prepared
         inputs, quarantined = prepared.pairs.inputs, prepared.quarantined
-        key = stage_one.key(self.workspace, self.pipeline, self.tasks["tpv"], inputs, quarantined)
+        key = stage_one.key(self.workspace, self.began_as, self.tasks["tpv"], inputs, quarantined)
         if self.fabric.is_global_zero and stage_one.key_of(path) != key:
             path.unlink(missing_ok=True)
             stage_one.reuse(self.workspace, key, path)
@@ -266,7 +245,7 @@ class _Run:
             batches,
             Loader(samples, batches, self.reader),
             terms,
-            Savepoints(self.fabric, checkpoint_folder, name, record, kept),
+            Savepoints(self.fabric, checkpoint_folder, name, record, kept, batches.group),
             self.log,
             Quarantine(self.fabric, self.log, name, self.reader),
             self.validate if name == "stage_two" else None,

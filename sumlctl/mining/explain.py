@@ -29,7 +29,7 @@ def show(path: Path, clip_id: str, workspace: Workspace) -> dict[str, Any]:
         SumlError: no such clip, or a table has gone.
     """
     table = tables.read(path, "pairs")
-    config: dict[str, Any] = tables.metadata(table, "config")
+    config = tables.made_with(path, "pairs", table, "fpv", "tpv", "split", "encoder")
     encoder = config["encoder"]["name"]
     first = Side.load(workspace, [config["fpv"]], "fpv", config["split"])
     clip = first.clips.filter(pl.col("clip_id") == clip_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,8 @@ import polars as pl
 
 from sumlctl import tables
 from sumlctl.console import note
-from sumlctl.engine.executors import executor
-from sumlctl.engine.units import stands_on
+from sumlctl.engine.executors import HERE, Executor
+from sumlctl.engine.units import Work, stands_on
 from sumlctl.errors import SumlError
 from sumlctl.mining import labels
 from sumlctl.mining.pool import Side, narrated
@@ -93,8 +92,7 @@ def mine(
     *,
     encoder: str | None = None,
     device: str = "auto",
-    engine: str = "local",
-    address: str | None = None,
+    executor: Executor = HERE,
 ) -> Mined:
     """Pairs each first-person clip with its most similar third-person clips.
 
@@ -109,8 +107,7 @@ def mine(
         settings: how pairs are chosen.
         encoder: whose narrations tables to use; may be left out when there is only one.
         device: `auto`, `cpu` or `cuda`.
-        engine: who searches, `local` or `ray`.
-        address: of a Ray cluster.
+        executor: who searches.
 
     Raises:
         SumlError: a table is missing, or the tables do not fit each other.
@@ -127,9 +124,8 @@ def mine(
         queries, base = vectors.of(first.texts), vectors.of(pool.texts)
         answers = labels.answers(first, pool, queries, base, settings.top_k)
     else:
-        with executor(engine, 1, address) as workers:
-            blocks = Blocks(folder, workers, device, (inputs, settings.split))
-            found, guarantee = _search(blocks, first, pool, vectors, settings)
+        blocks = Blocks(folder, executor, device, (inputs, settings.split))
+        found, guarantee = _search(blocks, first, pool, vectors, settings)
         answers = _answers(first, pool, found)
     pairs = _join(first, pool, answers, settings)
     kept = pairs
@@ -153,7 +149,7 @@ def mine(
     }
     extra = {"search": guarantee._asdict()} if guarantee else {}
     tables.write(kept.to_arrow(), path, "pairs", inputs=inputs, config=config, extra=extra)
-    shutil.rmtree(folder, ignore_errors=True)  # nobody else's, and the table has it all
+    Work(folder).forget()  # the table has it all
     return Mined(pairs, kept, first, pool, found, guarantee, vectors.encoder["name"], path)
 
 

@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -73,7 +72,7 @@ def distribution(
         SumlError: a table is missing, the pairs belong to other clips, or no clip has a class.
     """
     table = tables.read(path, "pairs", ["fpv_clip_id", "rank", "similarity"])
-    config: dict[str, Any] = tables.metadata(table, "config")
+    config = tables.made_with(path, "pairs", table, "fpv", "tpv", "clips_mined")
     clips = _classes(workspace.table(config["fpv"], "clips"))
     pairs = pl.DataFrame(pl.from_arrow(table)).filter(pl.col("rank") == 0)
     joined = pairs.join(clips, left_on="fpv_clip_id", right_on="clip_id", how="inner")

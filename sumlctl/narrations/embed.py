@@ -6,11 +6,16 @@ import itertools
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+import polars as pl
 
 from sumlctl import components, tables
 from sumlctl.console import progress
+from sumlctl.engine.executors import HERE, Executor, Limits
+from sumlctl.engine.units import Failed, Unit, Work, stands_on
 from sumlctl.errors import SumlError
 from sumlctl.narrations.choose import Choice
 from sumlctl.narrations.vectors import Vectors
@@ -22,6 +27,8 @@ if TYPE_CHECKING:
     from sumlctl.narrations.encoders import Encoder
 
 BATCH_SIZE = 64
+_BLOCK = 4096  # narrations per unit of work
+_DEADLINE_S = 3600.0  # of one block, the encoder's loading included
 _EXACT_TOKENS = 12  # shorter texts are not padded
 _FULL_BATCH_TOKENS = 8  # longer texts come in smaller batches, of as many tokens
 
@@ -58,6 +65,7 @@ def embed(
     *,
     device: str = "auto",
     batch_size: int = BATCH_SIZE,
+    executor: Executor = HERE,
 ) -> Iterator[Embedded]:
     """Writes the narrations table of each dataset; vectors that are there already are kept.
 
@@ -71,39 +79,42 @@ def embed(
         choice: the encoder, see `choose`.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         batch_size: texts of up to eight tokens per batch; fewer of longer ones.
+        executor: who encodes.
 
     Raises:
         SumlError: a dataset is not indexed or has no narration, or the encoder does not load.
     """
-    encoder: Encoder | None = None
     for dataset in datasets:
         clips = workspace.table(dataset, "clips")
         texts, empty = _distinct(clips)
-        vectors = Vectors(
-            workspace.narrations(dataset, choice.name), choice, {"batch_size": batch_size}
-        )
+        path = workspace.narrations(dataset, choice.name)
+        vectors = Vectors(path, choice, {"batch_size": batch_size})
         new = vectors.missing(texts)
-        cut = 0
-        if new:
-            encoder = encoder or components.load("encoders", choice.module)(choice.folder, device)
-            cut = _encode(encoder, new, batch_size, vectors, f"embedding {dataset}")
+        work = Work(workspace.units(f"embed {dataset} {choice.name}"))
+        cut = encoded = 0
+        if len(new):
+            encoding = _Encoding(choice, device, batch_size)
+            label = f"embedding {dataset}"
+            cut, encoded = _encode(encoding, new, work, executor, vectors, label)
         vectors.finish(texts, {workspace.relative(clips): tables.digest(clips)})
-        foreign = sum(not is_latin(text) for text in texts)
-        yield Embedded(
-            dataset, choice.name, len(texts), len(new), empty, cut, foreign, vectors.path
-        )
+        work.forget()
+        ascii_only = texts.str.len_bytes() == texts.str.len_chars()
+        foreign = sum(not is_latin(text) for text in texts.filter(~ascii_only))
+        yield Embedded(dataset, choice.name, len(texts), encoded, empty, cut, foreign, vectors.path)
+    _loaded.cache_clear()  # its memory is training's next
 
 
-def _distinct(clips: Path) -> tuple[list[str], int]:
+def _distinct(clips: Path) -> tuple[pl.Series, int]:
     """Narrations in order of appearance, and how many clips have none.
 
     Raises:
         SumlError: no clip has one.
     """
-    column = tables.read(clips, "clips", ["narration"]).column("narration")
-    counts = {row["values"]: row["counts"] for row in column.value_counts().to_pylist()}
-    empty = counts.pop("", 0)
-    if not counts:
+    table = tables.read(clips, "clips", ["narration"])
+    column = pl.DataFrame(pl.from_arrow(table)).get_column("narration")
+    empty = int((column == "").sum())
+    texts = column.filter(column != "").unique(maintain_order=True)
+    if texts.is_empty():
         raise SumlError(
             clips,
             "nothing to embed",
@@ -111,21 +122,92 @@ def _distinct(clips: Path) -> tuple[list[str], int]:
             expected="clips with narrations",
             fix="Check the card's narration column and index again.",
         )
-    return list(counts), empty
+    return texts, empty
+
+
+class _Encoding(NamedTuple):
+    """How narrations become vectors."""
+
+    choice: Choice
+    device: str
+    batch_size: int
+
+
+class _Block(NamedTuple):
+    """Narrations to encode: rows `start` to `stop` of a file, whose vectors go to another."""
+
+    encoding: _Encoding
+    texts: Path
+    start: int
+    stop: int
+    vectors: Path
 
 
 def _encode(
-    encoder: Encoder, texts: list[str], batch_size: int, vectors: Vectors, label: str
-) -> int:
-    """Adds the vectors of `texts`; returns how many are longer than the encoder reads."""
-    lengths = dict(zip(texts, encoder.lengths(texts), strict=True))
-    padded = {text: _padded(n, encoder.max_tokens) for text, n in lengths.items()}
+    encoding: _Encoding,
+    texts: pl.Series,
+    work: Work,
+    executor: Executor,
+    vectors: Vectors,
+    label: str,
+) -> tuple[int, int]:
+    """Adds the vectors of `texts`; how many are longer than the encoder reads, and how many new."""
+    import numpy as np
+
+    # Texts of one length are padded alike, so they make full batches.
+    ordered = pl.DataFrame({"text": texts}).sort(pl.col("text").str.len_chars(), "text")
+    named = work.folder / f"{stands_on(ordered['text'].hash(0).sum(), len(texts))[:16]}.parquet"
+    with tables.whole_file(named) as beside:
+        ordered.write_parquet(beside)
+    weights = encoding.choice.weights_sha256
+    blocks = {}
+    for start in range(0, len(texts), _BLOCK):
+        part = ordered.get_column("text")[start : start + _BLOCK]
+        out = work.folder / f"{start:09d}.npy"
+        block = _Block(encoding, named, start, start + len(part), out)
+        facts = weights, encoding.choice.name, encoding.batch_size, part.to_list()
+        blocks[Unit(f"{start:09d}", block, stands_on(*facts), (out,))] = part
+    cut = encoded = 0
+    limits = Limits(_DEADLINE_S, on_device=True)
     with progress(label, len(texts), "narrations") as bar:
-        for batch, length, size in _batches(padded, batch_size):
-            filled = batch + batch[:1] * (size - len(batch))
-            vectors.add(batch, _unit(encoder.encode(filled, length)[: len(batch)]))
-            bar.advance(len(batch))
-    return sum(n > encoder.max_tokens for n in lengths.values())
+        for found in work.do(encode, [*blocks], executor, limits):
+            if isinstance(found, Failed):
+                raise found.failure.as_error(label)
+            bar.advance(len(blocks[found.unit]))
+            cut += found.result["cut"]
+            encoded += 0 if found.earlier else len(blocks[found.unit])
+    for unit, part in blocks.items():
+        vectors.add(part, np.load(unit.files[0], mmap_mode="r", allow_pickle=False))
+    return cut, encoded
+
+
+def encode(block: _Block) -> dict[str, int]:
+    """Writes the unit vectors of a block, float32 [n, d]; says how many texts were cut."""
+    import numpy as np
+
+    encoding = block.encoding
+    encoder = _loaded(encoding.choice, encoding.device)
+    column = pl.scan_parquet(block.texts).slice(block.start, block.stop - block.start).collect()
+    texts = column.get_column("text").to_list()
+    row = {text: i for i, text in enumerate(texts)}
+    lengths = encoder.lengths(texts)
+    padded = {t: _padded(n, encoder.max_tokens) for t, n in zip(texts, lengths, strict=True)}
+    rows, parts = [], []
+    for batch, length, size in _batches(padded, encoding.batch_size):
+        filled = batch + batch[:1] * (size - len(batch))
+        parts.append(_unit(encoder.encode(filled, length)[: len(batch)]))
+        rows += [row[text] for text in batch]
+    found = np.concatenate(parts)
+    found[rows] = found.copy()
+    with tables.whole_file(block.vectors) as beside, beside.open("wb") as file:
+        np.save(file, found, allow_pickle=False)
+    return {"cut": sum(n > encoder.max_tokens for n in lengths)}
+
+
+@lru_cache(maxsize=1)
+def _loaded(choice: Choice, device: str) -> Encoder:
+    """The encoder, loaded once by each process that encodes."""
+    return components.load("encoders", choice.module)(choice.folder, device)
 
 
 def _padded(length: int, most: int) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import polars as pl
 
 from sumlctl import tables
 from sumlctl.console import note
@@ -15,11 +16,9 @@ from sumlctl.narrations.choose import Choice
 if TYPE_CHECKING:
     import numpy as np
 
-_SAVE_EVERY_S = 20.0
-
 
 class Vectors:
-    """Vectors by text, from the table and from the partial one of an interrupted run.
+    """Vectors by text; what is not there yet is added.
 
     A table that is broken, or that another encoder or batch size made, counts for nothing.
 
@@ -31,57 +30,52 @@ class Vectors:
 
     def __init__(self, path: Path, choice: Choice, config: dict[str, Any]) -> None:
         self.path, self._choice, self._config = path, choice, config
-        self._partial = path.with_name(path.name.removesuffix(".parquet") + ".partial.parquet")
-        self._inputs: dict[str, str] = {}
-        self._texts: list[str] = []
-        partial = self._read(self._partial)
-        self._by_text = self._read(path, remember=True) | partial
-        self._saved = time.monotonic()
+        self._texts = pl.Series("text", [], pl.String)
+        self._matrices: list[np.ndarray] = []
+        self._inputs: dict[str, str] | None = None
+        if table := self._read():
+            self.add(pl.Series("text", table.column("text")), tables.vectors(table))
+            self._inputs = tables.metadata(table, "inputs")
 
-    def _read(self, path: Path, *, remember: bool = False) -> dict[str, np.ndarray]:
-        if not path.is_file():
-            return {}
+    def _read(self) -> Any:
+        """The table as it stands; None where it counts for nothing."""
+        if not self.path.is_file():
+            return None
         try:
-            table = tables.read(path, "narrations")
+            table = tables.read(self.path, "narrations")
         except SumlError as error:
             note(f"starting over: {error}")
-            return {}
+            return None
         encoder = tables.metadata(table, "encoder") or {}
         same = encoder.get("weights_sha256") == self._choice.weights_sha256
         if not same or tables.metadata(table, "config") != self._config:
-            note(f"starting over: {path.name} was made with other weights or settings")
-            return {}
-        texts = table.column("text").to_pylist()
-        if remember:
-            self._texts, self._inputs = texts, tables.metadata(table, "inputs")
-        return dict(zip(texts, tables.vectors(table), strict=True))
+            note(f"starting over: {self.path.name} was made with other weights or settings")
+            return None
+        return table
 
-    def missing(self, texts: Sequence[str]) -> list[str]:
+    def missing(self, texts: pl.Series) -> pl.Series:
         """Those of `texts` that have no vector yet."""
-        return [text for text in texts if text not in self._by_text]
+        return texts.filter(~texts.is_in(self._texts.implode()))
 
-    def add(self, texts: Sequence[str], vectors: np.ndarray) -> None:
-        """Takes unit vectors [n, d]; every so often a partial table is saved."""
-        self._by_text.update(zip(texts, vectors, strict=True))
-        if time.monotonic() - self._saved > _SAVE_EVERY_S:
-            self._write(self._partial, list(self._by_text), {})
-            self._saved = time.monotonic()
+    def add(self, texts: pl.Series, vectors: np.ndarray) -> None:
+        """Takes unit vectors [n, d], which may lie in a file."""
+        self._texts = self._texts.append(texts)
+        self._matrices.append(vectors)
 
-    def finish(self, texts: list[str], inputs: dict[str, str]) -> None:
+    def finish(self, texts: pl.Series, inputs: dict[str, str]) -> None:
         """Writes the table of exactly `texts` unless it stands already."""
-        if texts != self._texts or inputs != self._inputs:
-            self._write(self.path, texts, inputs)
-        self._partial.unlink(missing_ok=True)
-
-    def _write(self, path: Path, texts: list[str], inputs: dict[str, str]) -> None:
-        import numpy as np
+        as_it_stands = len(self._matrices) == 1 and self._inputs == inputs
+        if as_it_stands and texts.equals(self._texts):
+            return
         import pyarrow as pa
 
-        matrix = np.stack([self._by_text[text] for text in texts])
-        dimension = matrix.shape[1]
-        flat = pa.array(matrix.reshape(-1))
+        known = pl.DataFrame({"text": self._texts}).with_row_index("row")
+        rows = pl.DataFrame({"text": texts}).join(known, on="text", maintain_order="left")
+        vectors = _gather(self._matrices, rows.get_column("row").to_numpy())
+        dimension = vectors.shape[1]
+        flat = pa.array(vectors.reshape(-1))
         columns = {
-            "text": pa.array(texts, pa.string()),
+            "text": rows.get_column("text").to_arrow().cast(pa.string()),
             "vector": pa.FixedSizeListArray.from_arrays(flat, dimension),
         }
         encoder = {
@@ -91,9 +85,23 @@ class Vectors:
         }
         tables.write(
             pa.table(columns),
-            path,
+            self.path,
             "narrations",
             inputs=inputs,
             config=self._config,
             extra={"encoder": encoder},
         )
+
+
+def _gather(matrices: Iterable[np.ndarray], rows: np.ndarray) -> np.ndarray:
+    """Rows of several matrices [n, d] that lie one after another, as float32."""
+    import numpy as np
+
+    parts = list(matrices)
+    found = np.empty((len(rows), parts[0].shape[1]), np.float32)
+    first = 0
+    for part in parts:
+        here = (rows >= first) & (rows < first + len(part))
+        found[here] = part[rows[here] - first]
+        first += len(part)
+    return found

@@ -65,6 +65,7 @@ def written(path: Path, size: tuple[float, float]) -> Iterator[Any]:
 
     # Text as text in SVG and PDF, and no date, so that the same figure is the same file.
     style: Any = {"svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": "sumlctl"}
+    style["text.parse_math"] = False  # names with two dollar signs are no formulas
     undated = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
     with mpl.rc_context(style | {"font.size": 9}):
         figure = Figure(figsize=size, layout="constrained")

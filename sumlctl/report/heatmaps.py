@@ -23,6 +23,7 @@ _ROW, _CELL = 112, 168  # heights of a frame in a strip and in an animation, pix
 _GAP = 4
 _SCALE, _FIGURES = 12, 48  # widths of the colour scale and of the figures beside it
 _FASTEST_MS = 40
+_WEIGHTS = "sumlctl.weights"
 _FAINTEST, _STRONGEST = 0.25, 0.7  # how much of a frame its least and greatest heat cover
 
 
@@ -34,18 +35,35 @@ def file_stem(clip_id: str) -> str:
 def strip(example: Example, path: Path) -> None:
     """Writes a clip's panels as rows of frames along time, each with its own colour scale.
 
+    The file says which weights it shows, see `weights_of`.
+
     Args:
         example: the panels, grouped by task.
         path: a PNG; whole or absent.
     """
+    from PIL.PngImagePlugin import PngInfo
+
     rows: list[Image] = []
     for task, panels in groupby(example.panels, key=lambda panel: panel.task):
         rows.append(text(task, font(15, bold=True)))
         rows.extend(_row(panel) for panel in panels)
     width = max(row.width for row in rows)
     pieces = [*_title(example, width), *rows, _legend(example, width)]
+    told = PngInfo()
+    told.add_text(_WEIGHTS, example.weights)
     with tables.whole_file(path) as unfinished:
-        framed(stacked(pieces, 2 * _GAP)).save(unfinished, format="PNG")
+        framed(stacked(pieces, 2 * _GAP)).save(unfinished, format="PNG", pnginfo=told)
+
+
+def weights_of(path: Path) -> str:
+    """sha256 of the weights that a strip shows; empty for a file that does not say it."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            return str(picture.info.get(_WEIGHTS, ""))
+    except OSError:
+        return ""
 
 
 def animation(example: Example, path: Path) -> None:

@@ -6,6 +6,7 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
+from sumlctl import tables
 from sumlctl.errors import SumlError
 from sumlctl.report import heatmaps
 from sumlctl.report.gather.subject import Subject
@@ -34,7 +35,7 @@ class Strip:
 def strips(subject: Subject, count: int) -> list[Strip]:
     """Up to `count` strips from the run's figures; if there are none yet, draws them there.
 
-    Strips that are older than the weights show another training and are drawn anew.
+    Strips of other weights than the run has show another training and are drawn anew.
 
     Raises:
         SumlError: no checkpoint, or no clip that can be decoded.
@@ -44,8 +45,8 @@ def strips(subject: Subject, count: int) -> list[Strip]:
         return []
     folder = subject.run / "figures" / "cam"
     weights = subject.workspace.checkpoint(subject.run.name)
-    trained_ns = weights.stat().st_mtime_ns if weights.is_file() else 0
-    there = [p for p in sorted(folder.glob("*.png")) if p.stat().st_mtime_ns > trained_ns]
+    shown = tables.digest(weights)
+    there = [path for path in sorted(folder.glob("*.png")) if heatmaps.weights_of(path) == shown]
     return [_strip(path) for path in there[:count] or _draw(subject, folder, count)]
 
 
@@ -69,7 +70,7 @@ def _strip(path: Path) -> Strip:
             written = io.BytesIO()
             picture.convert("RGB").save(written, "WEBP", quality=_QUALITY, method=6)
             width, height = picture.size
-    except OSError as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise SumlError(
             path,
             "not a picture",

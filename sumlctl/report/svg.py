@@ -60,6 +60,7 @@ def canvas(width: float, height: float, layout: str | None = "constrained") -> I
 
     style: Any = {
         "svg.fonttype": "none",
+        "text.parse_math": False,
         "font.size": 8.5,
         "text.color": INK,
         "axes.labelcolor": FAINT,
@@ -114,9 +115,14 @@ def _attribute(text: str) -> str:
 
 
 def as_csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Rows as CSV; numbers are written in full."""
+    """Rows as CSV; numbers are written in full, texts so that no spreadsheet computes them."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerows([_inert(cell) for cell in row] for row in (header, *rows))
     return text.getvalue()
+
+
+def _inert(cell: Any) -> Any:
+    """A text that a spreadsheet would take for a formula, behind an apostrophe."""
+    is_formula = isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{cell}" if is_formula else cell

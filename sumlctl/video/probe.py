@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import av
 
 from sumlctl.engine import supervise
+from sumlctl.engine.executors import Executor, Limits
+from sumlctl.engine.units import Failed, Unit, Work, stands_on
 from sumlctl.errors import SumlError
 from sumlctl.video.decoders import DecodeError
 from sumlctl.video.decoders.jpeg import JpegDecoder
@@ -105,45 +108,65 @@ def stamp(path: Path) -> tuple[int | None, int]:
     return None if path.is_dir() else found.st_size, found.st_mtime_ns
 
 
+class Look(NamedTuple):
+    """How a video is to be probed; see `probe`."""
+
+    path: Path
+    fps: float | None
+    ask_decord: bool
+    whole: bool
+
+
+def look(wanted: Look) -> dict[str, Any]:
+    """What `probe` says."""
+    path, fps, ask_decord, whole = wanted
+    return asdict(probe(path, fps=fps, ask_decord=ask_decord, whole=whole))
+
+
 def probe_many(
     rates: Mapping[Path, float | None],
+    work: Work,
+    executor: Executor,
     *,
-    jobs: int,
     deadline_s: float = 120.0,
     whole: bool = False,
 ) -> Iterator[tuple[Path, Probe]]:
-    """Probes videos in worker processes, in order of completion.
+    """Probes videos elsewhere, in order of completion; what `work` has receipts of, not again.
 
-    A file whose worker crashes, overruns the deadline or outgrows its memory is probed once more
+    A file whose process crashes, overruns the deadline or outgrows its memory is probed once more
     without decord, the usual culprit; a second failure makes it unreadable.
 
     Args:
         rates: the videos, and frames per second of those that are folders of frames.
-        jobs: number of worker processes.
+        work: keeps the receipts.
+        executor: who probes.
         deadline_s: seconds that one video may take; more if all of it is decoded.
         whole: whether to decode all of each file.
     """
     if whole:
         deadline_s += max((stamp(path)[0] or 0 for path in rates), default=0) / _DECODED_AT_LEAST
+    limits = Limits(deadline_s, supervise.DECODING_MB, attempts=1)
     failed: dict[Path, str] = {}
-    look = partial(_probe_one, rates=rates, whole=whole)
-    memory_mb = supervise.DECODING_MB
-    run = partial(supervise.run, jobs=jobs, deadline_s=deadline_s, memory_mb=memory_mb)
-    for path, found in run(look, rates):
-        if isinstance(found, supervise.Failure):
-            failed[path] = found.reason
+    units = [_unit(Look(path.absolute(), fps, True, whole), path) for path, fps in rates.items()]
+    paths = dict(zip(units, rates, strict=True))
+    for found in work.do(look, units, executor, limits):
+        if isinstance(found, Failed):
+            failed[paths[found.unit]] = found.failure.reason
         else:
-            yield path, found
-    alone = partial(look, ask_decord=False)
-    for path, found in run(alone, failed):
-        if isinstance(found, supervise.Failure):
-            yield path, Probe("unreadable", found.reason)
+            yield paths[found.unit], Probe(**found.result)
+    alone = {_unit(Look(path.absolute(), rates[path], False, whole), path): path for path in failed}
+    for found in work.do(look, [*alone], executor, limits):
+        path = alone[found.unit]
+        if isinstance(found, Failed):
+            yield path, Probe("unreadable", found.failure.reason)
         else:
-            yield path, _noting(found, f"with decord: {failed[path]}")
+            yield path, _noting(Probe(**found.result), f"with decord: {failed[path]}")
 
 
-def _probe_one(path: Path, rates: Mapping[Path, float | None], **options: bool) -> Probe:
-    return probe(path, fps=rates.get(path), **options)
+def _unit(wanted: Look, path: Path) -> Unit:
+    how = (wanted.fps, wanted.ask_decord, wanted.whole)
+    name = hashlib.sha256(f"{wanted.path} {wanted.ask_decord}".encode()).hexdigest()
+    return Unit(name[:32], wanted, stands_on(str(wanted.path), how, stamp(path)))
 
 
 def _examine_folder(path: Path, fps: float | None) -> Probe:

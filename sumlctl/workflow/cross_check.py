@@ -14,7 +14,7 @@ from sumlctl.console import progress
 from sumlctl.engine import supervise
 from sumlctl.errors import SumlError
 from sumlctl.video.read import DECODERS, read_frames
-from sumlctl.workspace import Workspace
+from sumlctl.workspace import Workspace, inside
 
 _FRAMES, _STRIDE = 8, 2
 _DEADLINE_S = 120.0
@@ -137,4 +137,6 @@ def _draw(workspace: Workspace, count: int) -> Iterator[Window]:
         step_s = _STRIDE / row["fps"]
         start_s = chance.uniform(0, max(last_s - (_FRAMES - 1) * step_s, 0.0))
         times_s = tuple(min(start_s + i * step_s, last_s) for i in range(_FRAMES))
-        yield Window(row["dataset"], row["video_id"], root / row["path"], times_s)
+        yield Window(
+            row["dataset"], row["video_id"], inside(root, row["path"], row["dataset"]), times_s
+        )

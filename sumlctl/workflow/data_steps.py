@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sumlctl import provenance, shipped
+from sumlctl.workflow.for_run import Decode
 from sumlctl.workflow.step import Step, options, under
 from sumlctl.workspace import Workspace
 
@@ -22,7 +23,6 @@ _MINING = {
     "match": "text",
     "recall": 0.99,
 }
-_STORING = {"short_side": 256, "crf": 22, "margin": 0.5, "whole": False}
 _DRAWING = {"by": "class", "class_stat": "mean"}
 
 
@@ -58,7 +58,8 @@ def index(
 
 def decode(workspace: Workspace, dataset: str, chosen: Mapping[str, Any]) -> Step:
     """Videos -> the store of a dataset; `chosen` are the options of `decode`."""
-    given = {key: value for key, value in chosen.items() if _STORING.get(key) != value}
+    usual = vars(Decode())
+    given = {key: chosen[key] for key in usual if chosen.get(key, usual[key]) != usual[key]}
     return Step(
         "decode",
         dataset,
@@ -66,7 +67,7 @@ def decode(workspace: Workspace, dataset: str, chosen: Mapping[str, Any]) -> Ste
         workspace.receipt("decode", dataset),
         tuple(workspace.table(dataset, kind) for kind in ("clips", "videos")),
         (workspace.segments(dataset),),
-        lambda: _STORING | given,
+        lambda: usual | given,
         packages=("av",),
     )
 

@@ -41,6 +41,7 @@ def examine(workspace: Workspace) -> Iterator[Finding]:
     yield from _decoders()
     yield _gpu()
     yield _faiss()
+    yield _ray()
     yield from _encoders()
     yield from _datasets(workspace)
 
@@ -91,6 +92,13 @@ def _faiss() -> Finding:
     gpus = faiss_gpus()
     where = f"{gpus} GPUs" if gpus else "searches on the CPU"
     return Finding("faiss", "ok", f"{build} {_version(build)}, {where}")
+
+
+def _ray() -> Finding:
+    version = _version("ray")
+    if version is None:
+        return Finding("engine ray", "note", "not installed", "pip install 'sumlctl[cluster]'")
+    return Finding("engine ray", "ok", f"ray {version}, for --engine ray")
 
 
 def _encoders() -> Iterator[Finding]:

@@ -16,6 +16,23 @@ _USUAL = ["index", "embed", "mine-pairs", "train", "eval", "report"]
 
 
 @dataclass(frozen=True)
+class Decode:
+    """What `decode` keeps of each dataset.
+
+    Args:
+        short_side: pixels that larger videos are scaled down to.
+        crf: x264's constant rate factor; less is better and larger.
+        margin: seconds around each clip.
+        whole: whether whole videos are kept.
+    """
+
+    short_side: int = field(default=256, metadata=limits(at_least=2))
+    crf: int = field(default=22, metadata=limits(at_least=0, at_most=51))
+    margin: float = field(default=0.5, metadata=limits(at_least=0))
+    whole: bool = False
+
+
+@dataclass(frozen=True)
 class Mining:
     """How `mine-pairs` chooses; see `sumlctl.mining.pairs.Settings`.
 
@@ -70,12 +87,14 @@ class ForRun:
 
     Args:
         steps: their kinds; they are done in the order of `STEPS`.
+        decode: what is kept of videos.
         mining: how pairs are chosen.
         histogram: what is drawn of them.
         cam: what is drawn of runs.
     """
 
     steps: list[str] = field(default_factory=lambda: list(_USUAL))
+    decode: Decode = field(default_factory=Decode)
     mining: Mining = field(default_factory=Mining)
     histogram: Histogram = field(default_factory=Histogram)
     cam: Cam = field(default_factory=Cam)

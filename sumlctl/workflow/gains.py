@@ -76,8 +76,9 @@ def _predictions(cells: Sequence[Cell], workspace: Workspace) -> dict[int, pl.Da
 
 def _measured(cell: Cell, workspace: Workspace) -> tuple[str, Context]:
     """The protocol and the clips by which a cell was measured."""
-    metrics = tables.read(results.metrics_of(workspace, cell), "metrics")
-    protocol = tables.metadata(metrics, "config")["protocol"]
+    path = results.metrics_of(workspace, cell)
+    metrics = tables.read(path, "metrics")
+    protocol = tables.made_with(path, "metrics", metrics, "protocol")["protocol"]
     data = cell.data
     return protocol, Context.load(workspace, data.fpv, data.eval_split, allow_missing=True)
 

@@ -92,6 +92,7 @@ class _Trail:
         if receipt is None:
             return self._without_receipt(name, path, as_read)
         known = as_read or receipt.outputs[name]
+        sources = {source: mark for source, mark in receipt.inputs.items() if mark.sha256}
         file = File(
             name,
             _status(path, known),
@@ -100,10 +101,10 @@ class _Trail:
             "sumlctl " + " ".join(receipt.command),
             _made(receipt),
             receipt.settings,
-            tuple(receipt.inputs),
-            "" if receipt.inputs else "the step has no input",
+            tuple(sources),
+            "" if sources else "the step has no input",
         )
-        return file, receipt.inputs
+        return file, sources
 
     def _without_receipt(
         self, name: str, path: Path, as_read: Mark | None
@@ -157,18 +158,30 @@ def _holds(path: Path) -> str:
         return _rows(path)
     if path.suffix == ".csv":
         with path.open(encoding="utf-8", errors="replace", newline="") as file:
-            return f"{max(sum(1 for _ in csv.reader(file)) - 1, 0):,} rows"
+            try:
+                return f"{max(sum(1 for _ in csv.reader(file)) - 1, 0):,} rows"
+            except csv.Error:
+                return ""
     return ""
 
 
 def _rows(path: Path) -> str:
     import polars as pl
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     if not provenance.of_table(path).version:
         return ""
-    rows = pl.scan_parquet(path)
-    total = f"{rows.select(pl.len()).collect().item():,} rows"
-    if {"split", "viewpoint"} - set(rows.collect_schema().names()):
-        return total
-    grouped = rows.group_by("split", "viewpoint", maintain_order=True).len().collect()
+    columns = ["split", "viewpoint"]
+    try:
+        total = f"{pq.read_metadata(path).num_rows:,} rows"
+        if set(columns) - set(pq.read_schema(path).names):
+            return total
+        # By Arrow, which checks every value; a damaged file can end polars and its process.
+        table = pq.read_table(path, columns=columns, partitioning=None)
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError):
+        return "damaged"
+    rows = {name: table.column(name) for name in columns}
+    grouped = pl.DataFrame(rows).group_by(columns, maintain_order=True).len()
     return f"{total} ({', '.join(f'{s} {v} {n:,}' for s, v, n in grouped.iter_rows())})"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sumlctl import settings
 
+_MOST_CELLS = 10_000
 # Dotted key -> the values that it takes.
 Block = Mapping[str, Sequence[Any]]
 
@@ -21,6 +23,10 @@ def blocks(raw: Any, faults: list[str]) -> list[Block]:
     found: list[Block] = [dict(_flat(block)) for block in raw]
     for block in found:
         faults += [f"matrix: {key} = [] has no value" for key, value in block.items() if not value]
+    count = sum(math.prod(map(len, block.values())) for block in found)
+    if count > _MOST_CELLS:
+        faults.append(f"matrix: {count:,} cells are more than {_MOST_CELLS:,}")
+        return []
     return found
 
 

@@ -150,7 +150,8 @@ def _do(
     before = receipts.read(step.receipt)
     if words:
         command(words, "; ".join(reasons))
-        if receipts.read(step.receipt) == before:
+        left = receipts.read(step.receipt)
+        if left is None or left == before or not left.finished:
             receipts.leave(workspace, step)
     for reason in receipts.state(workspace, step).reasons:
         console.warn(f"{step.name} is not up to date yet: {reason}")

@@ -17,7 +17,7 @@ from sumlctl.sections import Data
 from sumlctl.workflow import data_steps, receipts, run_steps
 from sumlctl.workflow.recipe import Cell, Recipe
 from sumlctl.workflow.step import Step
-from sumlctl.workspace import Workspace
+from sumlctl.workspace import Workspace, inside
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,9 @@ def _wanted(recipe: Recipe, workspace: Workspace) -> Iterator[tuple[Cell | None,
     if "cam" in recipe.steps:
         yield from _cams(recipe, data, workspace)
     if "report" in recipe.steps:
-        last = recipe.cells[-1]  # its page shows the others beside it
-        yield last, run_steps.report(workspace, last.run, _looked_at(last, data[last.label]))
+        *others, last = recipe.cells  # its page shows some of the others beside it
+        seen, runs = _looked_at(last, data[last.label]), [cell.run for cell in others]
+        yield last, run_steps.report(workspace, last.run, seen, runs)
 
 
 def _data(cell: Cell, workspace: Workspace) -> Data:
@@ -109,7 +110,7 @@ def _tables(recipe: Recipe, cell: Cell, data: Data, workspace: Workspace) -> Ite
     if "index" in recipe.steps:
         yield from (_index(workspace, name) for name in datasets)
     if "decode" in recipe.steps:
-        yield from (_decode(workspace, name) for name in datasets)
+        yield from (_decode(cell, workspace, name) for name in datasets)
     if not cell.uses_tpv:
         return
     if "embed" in recipe.steps:
@@ -131,10 +132,11 @@ def _index(workspace: Workspace, dataset: str) -> Step:
     return data_steps.index(workspace, dataset, *folders)
 
 
-def _decode(workspace: Workspace, dataset: str) -> Step:
-    """As it was done before, where somebody chose another size or quality by hand."""
+def _decode(cell: Cell, workspace: Workspace, dataset: str) -> Step:
+    """As the pipeline says; if it does not, as it was done before by hand."""
     before = receipts.read(workspace.receipt("decode", dataset))
-    return data_steps.decode(workspace, dataset, before.settings if before else {})
+    by_hand = before.settings if before and "decode" not in cell.raw else {}
+    return data_steps.decode(workspace, dataset, vars(cell.said.decode) | by_hand)
 
 
 def _histogram(recipe: Recipe, data: Mapping[str, Data], workspace: Workspace) -> Step:
@@ -149,7 +151,8 @@ def _histogram(recipe: Recipe, data: Mapping[str, Data], workspace: Workspace) -
         )
     tables = dict.fromkeys(workspace.pairs(d.fpv, d.tpv) for d in paired)
     drawn = recipe.cells[0].said.histogram
-    out = workspace.root / (drawn.out or f"figures/{recipe.name}.png")
+    named = drawn.out or f"figures/{recipe.name}.png"
+    out = inside(workspace.root, named, f"{recipe.path}: histogram.out")
     return data_steps.histogram(workspace, [*tables], out, drawn.by, drawn.class_stat)
 
 

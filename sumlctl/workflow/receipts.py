@@ -14,13 +14,15 @@ import json
 import os
 import platform
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sumlctl import __version__, settings, tables
+from sumlctl import __version__, documents, settings, tables
+from sumlctl.errors import SumlError
 from sumlctl.video import quarantine
 from sumlctl.workflow.step import Step
 from sumlctl.workspace import Workspace
@@ -59,7 +61,7 @@ class Receipt:
         outputs: path in the workspace -> mark.
         version: of sumlctl.
         packages: name -> version of the packages that did the work, and of Python.
-        finished: when, in UTC.
+        finished: when, in UTC; empty where it was begun and not finished.
     """
 
     step: str
@@ -92,10 +94,12 @@ def mark(path: Path, known: Mark | None = None) -> Mark:
     """The mark of a file or folder; `known` is taken for it where size and time are the same."""
     try:
         found = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
+    except (OSError, ValueError):  # none, out of reach, or no name of a file
         return Mark("")
     if stat.S_ISDIR(found.st_mode):
         return _listing(path)
+    if not stat.S_ISREG(found.st_mode):  # a device or a pipe need not end
+        return Mark("")
     if known and (known.size, known.mtime_ns) == (found.st_size, found.st_mtime_ns):
         return known
     sha256 = _digest(path, found.st_size, found.st_mtime_ns)
@@ -136,7 +140,7 @@ def leave(workspace: Workspace, step: Step) -> None:
     """
     as_read = step.as_read()
     inputs = {}
-    for path in dict.fromkeys([*step.inputs, *as_read]):
+    for path in dict.fromkeys([*step.inputs, *step.beside, *as_read]):
         now = mark(path)
         same = as_read.get(path, now.sha256) == now.sha256
         inputs[workspace.relative_or_absolute(path)] = now if same else Mark(as_read[path])
@@ -153,6 +157,27 @@ def leave(workspace: Workspace, step: Step) -> None:
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     _write(step.receipt, receipt)
+
+
+@contextmanager
+def begun(workspace: Workspace, step: Step) -> Iterator[None]:
+    """While a step is done, until `leave`: its receipt says that it is not finished.
+
+    So what a killed command has half done is done again, and is not taken for somebody's edits.
+    A command that fails before it has changed an output leaves the earlier receipt as it was.
+    """
+    before = read(step.receipt)
+    told = dict(step.settings())
+    _write(step.receipt, Receipt(step.kind, step.about, list(step.words), told, step.asked, {}, {}))
+    try:
+        yield
+    except BaseException:
+        with suppress(SumlError):  # the fault that ended the step is the one to tell
+            if before and other_outputs(workspace, before) == ([], []):
+                _write(step.receipt, before)
+            elif before is None and not any(path.exists() for path in step.outputs):
+                step.receipt.unlink(missing_ok=True)
+        raise
 
 
 def _write(path: Path, receipt: Receipt) -> None:
@@ -172,16 +197,44 @@ def _versions(packages: Iterable[str]) -> dict[str, str]:
 
 
 def read(path: Path) -> Receipt | None:
-    """A receipt; None where there is none that can be read, which costs a step and no result."""
+    """A receipt; None where there is none that can be read, which costs a step and no result.
+
+    A run whose folder has another name by now, such as `tiny.old`, has its files there.
+    """
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = documents.from_json(path.read_text(encoding="utf-8"))
         if raw.pop("format") != _FORMAT:
             return None
+        moved = _moved(path, raw["about"])
         for key in ("inputs", "outputs"):
-            raw[key] = {name: Mark(**values) for name, values in raw[key].items()}
-        return Receipt(**raw)
+            raw[key] = {moved(name): Mark(**values) for name, values in raw[key].items()}
+        receipt = Receipt(**raw)
+        return receipt if _is_sound(receipt) else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+def _moved(path: Path, about: str) -> Callable[[str], str]:
+    """What files of a run are called now, given what its receipt calls them."""
+    folder = path.parent.parent
+    if folder.parent.name != "runs":
+        return str
+    before, now = f"runs/{about}/", f"runs/{folder.name}/"
+    return lambda name: now + name.removeprefix(before) if name.startswith(before) else name
+
+
+def _is_sound(receipt: Receipt) -> bool:
+    """Whether every field is of its type."""
+    texts = [receipt.step, receipt.about, receipt.asked, receipt.version, receipt.finished]
+    marks = [*receipt.inputs.values(), *receipt.outputs.values()]
+    return (
+        isinstance(receipt.command, list)
+        and isinstance(receipt.settings, dict)
+        and isinstance(receipt.packages, dict)
+        and all(isinstance(t, str) for t in (*texts, *receipt.command, *receipt.packages.values()))
+        and all(isinstance(m.sha256, str) for m in marks)
+        and all(type(n) is int for m in marks for n in (m.size, m.mtime_ns))
+    )
 
 
 def state(workspace: Workspace, step: Step) -> State:
@@ -189,6 +242,8 @@ def state(workspace: Workspace, step: Step) -> State:
     receipt = read(step.receipt)
     if receipt is None:
         return State(("not done yet",))
+    if not receipt.finished:
+        return State(("it was begun and not finished",))
     reasons = other_version(receipt)
     if not step.asked or receipt.asked != step.asked:
         changed = differences(receipt.settings, step.settings())
@@ -197,7 +252,8 @@ def state(workspace: Workspace, step: Step) -> State:
             _write(step.receipt, receipt)
         reasons += changed
     gone, edited = other_outputs(workspace, receipt)
-    reasons += other_inputs(workspace, receipt) + [f"{name} is gone" for name in gone]
+    reasons += other_inputs(workspace, receipt) + _more_inputs(workspace, step, receipt)
+    reasons += [f"{name} is gone" for name in gone]
     return State(tuple(reasons), tuple(edited))
 
 
@@ -221,6 +277,13 @@ def other_inputs(workspace: Workspace, receipt: Receipt) -> list[str]:
         if now.sha256 != known.sha256:
             told.append(f"input {name} {_happened(known, now)}")
     return told
+
+
+def _more_inputs(workspace: Workspace, step: Step, receipt: Receipt) -> list[str]:
+    """Inputs that the step has now and its receipt does not know."""
+    named = {workspace.relative_or_absolute(path): path for path in (*step.inputs, *step.beside)}
+    new = (name for name, path in named.items() if name not in receipt.inputs and path.exists())
+    return [f"input {name} is new" for name in new]
 
 
 def _happened(before: Mark, now: Mark) -> str:

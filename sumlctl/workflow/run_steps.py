@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,12 @@ from sumlctl.workflow.step import Step, options, under
 from sumlctl.workspace import Workspace
 
 _VIDEO_PACKAGES = ("av", "torch", "torchvision", "pytorchvideo")
+
+
+def _clips(workspace: Workspace, datasets: Collection[str]) -> list[Path]:
+    """The tables of clips, and the stores that they are read from where there are any."""
+    tables = [workspace.table(name, kind) for name in datasets for kind in ("clips", "videos")]
+    return tables + [workspace.segments(name) for name in datasets]
 
 
 def train(
@@ -39,7 +45,7 @@ def train(
     """
     folder = workspace.run(run)
     datasets = dict.fromkeys([data.fpv, *(data.tpv if uses_tpv else ())])
-    read = [workspace.table(name, kind) for name in datasets for kind in ("clips", "videos")]
+    read = _clips(workspace, datasets)
     if uses_tpv:
         read += [workspace.narrations(name, data.encoder) for name in datasets]
         read.append(workspace.pairs(data.fpv, data.tpv))
@@ -88,7 +94,7 @@ def evaluate(
         run,
         ("eval", run, *options(chosen)),
         folder / "receipts" / "eval.json",
-        (used, *(workspace.table(fpv, kind) for kind in ("clips", "videos"))),
+        (used, *_clips(workspace, [fpv])),
         (predictions, folder / "metrics.parquet"),
         lambda: chosen,
         packages=_VIDEO_PACKAGES,
@@ -117,7 +123,7 @@ def cam(
         folder / "receipts" / "cam.json",
         (
             *(workspace.checkpoint(name) for name in runs),
-            *(workspace.table(name, kind) for name in datasets for kind in ("clips", "videos")),
+            *_clips(workspace, datasets),
             *([pairs] if data.tpv else ()),
         ),
         (drawn,),
@@ -126,8 +132,8 @@ def cam(
     )
 
 
-def report(workspace: Workspace, run: str, data: Data) -> Step:
-    """Everything about a run -> one page."""
+def report(workspace: Workspace, run: str, data: Data, others: Sequence[str] = ()) -> Step:
+    """Everything about a run, and what it gains over others -> one page."""
     folder = workspace.run(run)
     pairs = workspace.pairs(data.fpv, data.tpv)
     return Step(
@@ -142,4 +148,5 @@ def report(workspace: Workspace, run: str, data: Data) -> Step:
         ),
         (folder / "report.html",),
         dict,
+        beside=tuple(workspace.run(name) / "predictions.parquet" for name in others),
     )

@@ -33,6 +33,7 @@ class Step:
         asked: digest of the settings as a pipeline says them, where that is quicker to tell.
         packages: that do the work.
         as_read: input -> sha256, of those that it digests itself while it reads them.
+        beside: more inputs, where they are there; nothing waits for them.
     """
 
     kind: str
@@ -45,6 +46,7 @@ class Step:
     asked: str = ""
     packages: tuple[str, ...] = ()
     as_read: Callable[[], Mapping[Path, str]] = _nothing
+    beside: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:

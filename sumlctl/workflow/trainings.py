@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,7 +67,7 @@ def _changed(workspace: Workspace, folder: Path, wanted: Mapping[str, Any], step
     altered = [
         f"input {name} changed"
         for name, path in ((t.relative_to(workspace.root).as_posix(), t) for t in tables)
-        if tables_then.get(name) != receipts.mark(path).sha256
+        if tables_then.get(name, "") != receipts.mark(path).sha256
     ]
     for text in (*changed, *altered):
         console.note(f"{workspace.relative(folder)} is another run: {text}")
@@ -99,11 +100,16 @@ def _equal_run(workspace: Workspace, wanted: Mapping[str, Any]) -> Path | None:
 
 
 def _take_over(workspace: Workspace, equal: Path, folder: Path) -> None:
-    """Copies a run's record and weights; the folder is whole or absent."""
+    """Copies a run's record and weights under its own number; the folder is whole or absent."""
     beside = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(beside, ignore_errors=True)
     (beside / "checkpoints").mkdir(parents=True)
-    names = ["pipeline.toml", "log.jsonl", *(f"checkpoints/{name}" for name in _TAKEN)]
+    from sumlctl.learning import runs
+
+    first, newline, rest = (equal / "log.jsonl").read_text(encoding="utf-8").partition("\n")
+    begun = json.dumps(json.loads(first) | {"number": runs.next_number(workspace)})
+    (beside / "log.jsonl").write_text(begun + newline + rest, encoding="utf-8")
+    names = ["pipeline.toml", *(f"checkpoints/{name}" for name in _TAKEN)]
     for name in names:
         if (equal / name).is_file():
             shutil.copyfile(equal / name, beside / name)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
 from sumlctl import tables
+from tests import forked
+from tests.integration import trainings
+from tests.integration.trainings import lines
 from tests.processes import of_group
 from tests.unit.learning import hostile, small_world
+
+STUB = {"PYTHONPATH": hostile.python_path()}
 
 
 @pytest.fixture
@@ -22,39 +24,14 @@ def world(workspace):
     return workspace
 
 
-def start(world, *settings: str, devices: int = 1) -> subprocess.Popen[str]:
-    words = [sys.executable, "-m", "sumlctl", "train", "small", "--run", "run"]
-    words += ["--workspace", str(world.root), "--devices", str(devices)]
-    words += [word for setting in settings for word in ("--set", setting)]
-    environment = os.environ | {"PYTHONPATH": hostile.python_path(), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        words, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
-    )
-
-
-def lines(world, event: str) -> list[dict]:
-    log = world.run("run") / "log.jsonl"
-    every = map(json.loads, log.read_text().splitlines()) if log.exists() else ()
-    return [line for line in every if line["event"] == event]
-
-
-def wait_until(true, process: subprocess.Popen[str] | None = None) -> None:
-    deadline = time.monotonic() + 120
-    while not true():
-        assert process is None or process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_two_processes_finish_and_account_for_every_hostile_file(world):
     for number, (dataset, deed) in enumerate(zip(("ego", "exo") * 2, hostile.DEEDS, strict=True)):
         hostile.corrupt(world.data(dataset, "videos") / f"v{2 * number}.mp4", deed)
-    settings = ("workers=1", "max_failed_share=1", "stage_two.batch_size=2", "stage_two.epochs=3")
-    run = start(world, *hostile.LIMITS, *settings, devices=2)
-    _, err = run.communicate(timeout=240)
-    assert run.returncode == 0, err
-    assert "Traceback" not in err
-    lost = lines(world, "video_quarantined")
+    settings = ("workers=1", "max_failed_share=1", "stage_two.batch_size=2", "stage_two.epochs=2")
+    line = trainings.words(world, "run", *hostile.LIMITS, *settings)
+    both = forked.as_ranks(2, lambda ranked: forked.command(*line, environment=ranked | STUB))
+    trainings.ended(both)
+    lost = lines(world, "run", "video_quarantined")
     deeds = dict(zip(("ego/0", "exo/2", "ego/4", "exo/6"), hostile.DEEDS, strict=True))
     assert {line["clip_id"]: line["reason"] for line in lost} == {
         clip: hostile.REASONS[deed] for clip, deed in deeds.items()
@@ -74,22 +51,24 @@ def test_two_processes_finish_and_account_for_every_hostile_file(world):
         assert marked == {
             clip: hostile.REASONS[deed] for clip, deed in deeds.items() if dataset in clip
         }
-    assert not of_group(run.pid)
+    assert not [pid for process in both for pid in of_group(process.pid)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_no_process_outlives_a_training_that_is_killed(world, number):
     """One of the workers is at a file that hangs."""
     hostile.corrupt(world.data("exo", "videos") / "v3.mp4", "hang")
-    run = start(world, "workers=3", "stage_one.batch_size=2", "decode_timeout_s=6")
+    settings = ("workers=3", "stage_one.batch_size=2", "decode_timeout_s=3")
+    run = forked.command(*trainings.words(world, "run", *settings), environment=STUB)
     try:
-        wait_until(lambda: len(of_group(run.pid)) > 3, run)
+        run.wait_until(lambda: len(of_group(run.pid)) > 3)
         time.sleep(1.0)  # for the workers to come to it
-        run.send_signal(number)
-        run.communicate(timeout=60)
-        wait_until(lambda: not of_group(run.pid))
+        run.send(number)
+        run.ended(-number if number == signal.SIGKILL else 128 + number)
+        deadline = time.monotonic() + 60
+        while of_group(run.pid):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
     finally:
         for pid in of_group(run.pid):
             os.kill(pid, signal.SIGKILL)
-    expected = -number if number == signal.SIGKILL else 128 + number
-    assert run.returncode == expected

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
 import torch
 from lightning_fabric import Fabric
 
-from tests.integration import gathered_step
+from tests import forked
+from tests.integration import gathered_step, trainings
+from tests.integration.trainings import ended, ranks, same, steps, weights
 from tests.unit.learning import small_world
 
-ROOT = Path(__file__).parents[2]
-TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 SMALL_STEPS = ("stage_two.batch_size=2", "log.every=1", "head.dropout=0.3")
 
 
@@ -28,91 +22,54 @@ def world(workspace):
     return workspace
 
 
-def start(*words: str) -> subprocess.Popen[str]:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        words,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        start_new_session=True,
-    )
+@pytest.fixture(scope="module")
+def gathered(tmp_path_factory):
+    """What each of two processes made of every case."""
+    path = tmp_path_factory.mktemp("gathered") / "gradients"
+    ended(forked.as_ranks(2, lambda e: forked.Process(gathered_step.main, [path], e)))
+    return [torch.load(f"{path}.{rank}", weights_only=True) for rank in range(2)]
 
 
-def train(world, run: str, *settings: str, devices: int = 1) -> subprocess.Popen[str]:
-    words = [sys.executable, "-m", "sumlctl", "train", "--workspace", str(world.root)]
-    words += ["--resume", run] if world.run(run).exists() else ["small", "--run", run]
-    words += [word for setting in settings for word in ("--set", setting)]
-    return start(*words, "--devices", str(devices))
-
-
-def ended(process: subprocess.Popen[str], code: int = 0) -> str:
-    _, err = process.communicate(timeout=240)
-    assert process.returncode == code, err
-    assert "Traceback" not in err
-    return err
-
-
-def lines(world, run: str) -> list[dict]:
-    log = world.run(run) / "log.jsonl"
-    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-
-
-def wait_for_steps(world, run: str, count: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
-    while sum(line.get("stage") == "stage_two" for line in lines(world, run)) < count:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def weights(world, run: str, name: str = "stage_two.pt") -> dict[str, torch.Tensor]:
-    return torch.load(world.run(run) / "checkpoints" / name, weights_only=True)["model"]
-
-
-def test_two_processes_with_gathered_negatives_take_the_step_of_one(tmp_path):
-    both = start(*TORCHRUN, str(Path(gathered_step.__file__)), str(tmp_path / "gradients.pt"))
-    fabric = Fabric(accelerator="cpu", devices=1)
-    alone = gathered_step.step(fabric, 0, 1)
-    ended(both)
-    together = torch.load(tmp_path / "gradients.pt", weights_only=True)
-    assert together.keys() == alone.keys()
-    for name, gradient in alone.items():
-        difference = (together[name] - gradient).norm() / gradient.norm()
-        assert difference < 1e-5, name
+@pytest.mark.parametrize("name", gathered_step.CASES)
+def test_two_processes_with_gathered_negatives_take_the_step_of_one(gathered, name):
+    alone = gathered_step.step(Fabric(accelerator="cpu", devices=1), name)
+    own = ("term.l_f", "term.l_t")  # of a process's own clips
+    for both in (each[name] for each in gathered):
+        assert both.keys() == alone.keys()
+        for key in alone.keys() - own:
+            difference = (both[key] - alone[key]).norm() / alone[key].norm().clamp(min=1e-9)
+            assert difference < 1e-5, key
+    if "term.l_aw" in alone:
+        assert (alone["term.l_aw"] == 0) == (name == "one kept of all")
 
 
 def test_two_processes_stop_for_a_signal_and_go_on_to_the_same_weights(world):
-    settings = (*SMALL_STEPS, "stage_two.epochs=20", "gather_negatives=true", "workers=1")
-    whole = train(world, "whole", *settings, devices=2)
-    err = ended(whole)
-    assert err.count("run: runs/whole") == 1
-    steps = [line for line in lines(world, "whole") if line.get("stage") == "stage_two"]
-    assert len(steps) == 20 * 2  # 8 pairs, 2 processes, 2 a batch
+    settings = (*SMALL_STEPS, "stage_two.epochs=20", "gather_negatives=true")
+    said = ended(ranks(world, "whole", *settings))
+    assert said.count("run: runs/whole") == 1
+    assert steps(world, "whole") == 20 * 2  # 8 pairs, 2 processes, 2 a batch
 
     (world.run("whole") / "checkpoints" / "stage_one.pt").unlink()
-    parts = train(world, "parts", *settings, devices=2)
-    wait_for_steps(world, "parts", 6, parts)
-    os.killpg(parts.pid, signal.SIGTERM)  # as a batch system does: every process hears it
-    assert "interrupted" in ended(parts, 128 + signal.SIGTERM)
+    parts = ranks(world, "parts", *settings, "workers=1")
+    parts[0].wait_until(lambda: steps(world, "parts") >= 6)
+    parts[1].send(signal.SIGTERM)  # as where one of several machines is taken away
+    assert ended(parts, 128 + signal.SIGTERM).count("interrupted") == 1
     latest = torch.load(world.run("parts") / "checkpoints" / "latest.pt", weights_only=True)
     assert latest["stage"] == "stage_two"
-    err = ended(train(world, "parts", *settings, devices=2))
-    assert f"goes on at epoch {latest['position'][0]}" in err
-    again, expected = weights(world, "parts"), weights(world, "whole")
-    assert all(torch.equal(again[name], weight) for name, weight in expected.items())
+    said = ended(ranks(world, "parts", *settings))  # the same command, as a scheduler repeats it
+    assert f"goes on at epoch {latest['position'][0]}" in said
+    assert same(weights(world, "parts"), weights(world, "whole"))
 
 
 def test_a_run_that_was_killed_goes_on_from_its_last_savepoint(world):
-    settings = (*SMALL_STEPS, "stage_two.epochs=20", "checkpoints.latest_every_s=0.05")
-    ended(train(world, "whole", *settings))
+    settings = (*SMALL_STEPS, "stage_two.epochs=10")
+    forked.command(*trainings.words(world, "whole", *settings)).ended()
     (world.run("whole") / "checkpoints" / "stage_one.pt").unlink()
-    killed = train(world, "killed", *settings)
-    wait_for_steps(world, "killed", 12, killed)
-    killed.kill()
-    killed.communicate()
-    err = ended(train(world, "killed", *settings))
-    assert "stage_two: goes on at epoch" in err
-    again, expected = weights(world, "killed"), weights(world, "whole")
-    assert all(torch.equal(again[name], weight) for name, weight in expected.items())
+    often = "checkpoints.latest_every_s=0.05"
+    killed = forked.command(*trainings.words(world, "killed", *settings, often))
+    killed.wait_until(lambda: steps(world, "killed") >= 8)
+    killed.send(signal.SIGKILL)
+    killed.ended(-signal.SIGKILL)
+    again = forked.command(*trainings.words(world, "killed", *settings, resume=True))
+    assert "stage_two: goes on at epoch" in again.ended()
+    assert same(weights(world, "killed"), weights(world, "whole"))

@@ -1,10 +1,13 @@
 """The grammar of errors and the spelling suggestions."""
 
 import errno
+import pickle
+from pathlib import Path
 
 import pytest
 
-from sumlctl.errors import SumlError, from_os_error, nearest_names, unknown_name
+from sumlctl.errors import SumlError, WriteError, from_os_error, nearest_names, unknown_name
+from sumlctl.video.decoders import DecodeError
 
 
 def test_grammar():
@@ -70,3 +73,17 @@ def test_operating_system_fault_without_a_file_names_the_one_at_hand():
     full = OSError(errno.ENOSPC, "No space left on device")
     assert str(from_os_error(full, "clips.parquet")).startswith("clips.parquet: the disk is full")
     assert str(from_os_error(full)).startswith("file system: the disk is full")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SumlError("a.csv", "bad time", got="x", expected="seconds", fix="Mend it."),
+        WriteError("a.csv", "the disk is full", got="x", expected="room", fix="Mend it."),
+        DecodeError(Path("a.mp4"), "no frame", "none", damaged=True),
+    ],
+)
+def test_errors_come_from_other_processes_as_they_were_raised(error):
+    same = pickle.loads(pickle.dumps(error))
+    assert type(same) is type(error)
+    assert (str(same), same.args, vars(same)) == (str(error), error.args, vars(error))

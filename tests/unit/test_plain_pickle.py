@@ -1,8 +1,11 @@
 """Pickles from downloads: what is plain is read, what could run is refused unrun."""
 
+import contextlib
 import os
 import pickle
+import resource
 import subprocess
+import time
 from collections import OrderedDict
 from pathlib import Path
 
@@ -170,3 +173,54 @@ def test_random_bytes_raise_nothing_else(scratch, content):
         plain_pickle.load(scratch)
     except SumlError as error:
         assert len(str(error).splitlines()) == 1
+
+
+# DUP and TUPLE2, sixty times: a tuple twice in a tuple, and so on. Whoever takes its hash, as a
+# test that made it in Python would, is at it for centuries.
+NESTED = b"K\x01" + b"2\x86" * 60
+LAUGHS = [["v"] * 1000]
+for _ in range(3):
+    LAUGHS = [LAUGHS] * 1000
+ROUND: list = []
+ROUND.append([ROUND])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x80\x02Nr\xff\xff\xff\x7f.",  # the two thousand millionth place of the memo
+        b"\x80\x02Np2000000000\n.",
+        b"\x80\x04\x8e" + (2**40).to_bytes(8, "little") + b"x.",  # bytes, a tebibyte of them
+        b"\x80\x05\x96" + (2**40).to_bytes(8, "little") + b"x.",  # a bytearray
+        b"\x80\x04\x95" + (2**40).to_bytes(8, "little") + b"N.",  # a frame
+        b"\x80\x02}" + NESTED + b"K\x01s.",
+        pickle.dumps({n * (2**61 - 1): 0 for n in range(2, 3_000)}),
+        b"\x80\x02]" + NESTED + b"a.",
+        pickle.dumps(LAUGHS),
+        pickle.dumps(ROUND),
+        pickle.dumps({1, 2}),
+        b"\x80\x04(" + NESTED + b"\x91.",
+    ],
+    ids=lambda c: repr(c[:24]),
+)
+def test_a_small_file_takes_little_time_and_memory(scratch, content):
+    scratch.write_bytes(content)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    begin = time.monotonic()
+    with contextlib.suppress(SumlError):  # two of them ask for nothing that is not there
+        plain_pickle.load(scratch)
+    assert time.monotonic() - begin < 5
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024
+
+
+def test_a_pickle_changes_nothing_of_the_program(scratch):
+    # BUILD with attributes for the function that stands for `_codecs.encode`.
+    content = b"\x80\x02c_codecs\nencode\nN}X\x0c\x00\x00\x00__defaults__N\x86sb."
+    scratch.write_bytes(content.replace(b"N\x86sb", b"Nsb").replace(b"encode\nN}", b"encode\n}"))
+    assert "it changes a function" in refusal(scratch)
+    assert plain_pickle._encode("a") == b"a"
+
+
+def test_what_is_shared_a_little_is_read(scratch):
+    row = [1, [2]]
+    assert plain_pickle.load(saved(scratch, [row] * 1000)) == [row] * 1000

@@ -59,15 +59,27 @@ VALUES = {
     "list<item:int32>": st.lists(integers(32), max_size=3),
     "list<item:float>": st.lists(st.floats(allow_nan=False, width=32), max_size=3),
 }
+WITHOUT_NULLS = {"clips", "segments", "narrations", "predictions"}
+NEEDED = {
+    "videos": {"dataset", "video_id", "path", "status"},
+    "pairs": {
+        *("fpv_clip_id", "tpv_clip_id", "rank", "similarity", "fpv_narration", "tpv_narration")
+    },
+}
 VECTOR = st.lists(st.floats(allow_nan=False, width=32), min_size=3, max_size=3)
 
 
 @st.composite
 def filled(draw):
-    """A kind of table and rows for it; only a vector cannot be null."""
+    """A kind of table and rows for it; keys and vectors cannot be null."""
     kind = draw(st.sampled_from(sorted(CONTRACT)))
+    needed = NEEDED.get(kind, columns(kind) if kind in WITHOUT_NULLS else ())
     fields = {
-        name: VECTOR if name == "vector" else st.none() | VALUES[value]
+        name: VECTOR
+        if name == "vector"
+        else VALUES[value]
+        if name in needed
+        else st.none() | VALUES[value]
         for name, value in columns(kind).items()
     }
     return kind, draw(st.lists(st.fixed_dictionaries(fields), max_size=4))
@@ -75,7 +87,7 @@ def filled(draw):
 
 def clips(n=3, **changes):
     rows = {
-        name: [[]] * n if value.startswith("list") else [None] * n
+        name: [[]] * n if value.startswith("list") else [0.0] * n if value == "double" else [""] * n
         for name, value in columns("clips").items()
     }
     rows["clip_id"] = [f"d/{i}" for i in range(n)]
@@ -112,7 +124,7 @@ def test_schema_is_the_contracts(kind):
 @given(
     filled(),
     st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=2),
-    st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5), max_size=2),
+    st.dictionaries(st.text("abc", max_size=3), st.integers() | st.text(max_size=5), max_size=2),
 )
 def test_rows_and_metadata_come_back(tmp_path_factory, table, inputs, config):
     kind, rows = table
@@ -214,6 +226,17 @@ def test_any_damaged_byte_is_harmless_or_refused(tmp_path):
             assert len(str(error).splitlines()) == 1
 
 
+def test_a_single_bit_that_flips_is_noticed(tmp_path):
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.ones(8, np.float32)), 4)
+    table = pa.table({"text": ["open", "shut"], "vector": vectors})
+    tables.write(table, tmp_path / "x", "narrations", inputs={}, config={})
+    content = bytearray((tmp_path / "x").read_bytes())
+    content[content.index(np.float32(1).tobytes()) + 1] ^= 1
+    (tmp_path / "x").write_bytes(content)
+    with pytest.raises(SumlError, match="not a whole Parquet file"):
+        tables.read(tmp_path / "x", "narrations")
+
+
 def test_another_file_type_is_refused(tmp_path):
     (tmp_path / "x.parquet").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
     assert "not a whole Parquet file" in refusal(tmp_path / "x.parquet")
@@ -269,3 +292,46 @@ def test_a_narrations_table_without_vectors_is_refused(tmp_path, vector, words):
         table.replace_schema_metadata({"sumlctl.schema": "narrations/1"}), tmp_path / "x"
     )
     assert words in refusal(tmp_path / "x", "narrations")
+
+
+@pytest.mark.parametrize("column", ["clip_id", "start_s", "verbs", "status"])
+def test_a_row_without_a_value_is_refused(tmp_path, column):
+    values = clips().column(column).to_pylist()
+    write(clips(**{column: [*values[:-1], None]}), tmp_path / "c.parquet")
+    text = refusal(tmp_path / "c.parquet")
+    assert f"column {column} has rows without a value, got 1 of 3; expected none." in text
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {"sumlctl.inputs": "[]"},
+        {"sumlctl.inputs": '{"a": 1}'},
+        {"sumlctl.config": "null"},
+        {"sumlctl.config": "{" * 100_000},
+        {"sumlctl.config": b"\xff"},
+        {"sumlctl.vocabulary": '{"verbs": [["take", 1]]}'},
+        {"sumlctl.videos_root": "7"},
+        {"sumlctl.videos_root": '"a\\u0000b"'},
+        {"sumlctl.quarantined": '"v1"'},
+    ],
+    ids=repr,
+)
+def test_damaged_metadata_is_refused(tmp_path, damaged):
+    write(clips(), tmp_path / "c.parquet")
+    relabel(tmp_path / "c.parquet", tmp_path / "d.parquet", **damaged)
+    name = next(iter(damaged)).removeprefix("sumlctl.")
+    assert f"metadata {name} is damaged, got b" in refusal(tmp_path / "d.parquet")
+
+
+def test_settings_that_other_steps_read(tmp_path):
+    path = tmp_path / "p.parquet"
+    table = tables.schema("pairs").empty_table()
+    tables.write(table, path, "pairs", inputs={}, config={"fpv": "ego", "tpv": ["exo"]})
+    read = tables.read(path, "pairs")
+    assert tables.made_with(path, "pairs", read, "fpv")["tpv"] == ["exo"]
+    with pytest.raises(SumlError, match="metadata config is damaged, got no split"):
+        tables.made_with(path, "pairs", read, "fpv", "split")
+    for config in ({"fpv": 1}, {"tpv": "exo"}, {"encoder": {}}, {"clips_mined": None}):
+        tables.write(table, path, "pairs", inputs={}, config=config)
+        assert "metadata config is damaged" in refusal(path, "pairs")

@@ -14,8 +14,10 @@ from sumlctl.errors import SumlError
 
 def write(path, narrations):
     """Writes a clips table with nothing but narrations."""
-    rows = [{"narration": text} for text in narrations]
-    table = pa.Table.from_pylist(rows, tables.schema("clips"))
+    schema = tables.schema("clips")
+    nothing = {pa.string(): "", pa.float64(): 0.0}
+    blank = {field.name: nothing.get(field.type, []) for field in schema}
+    table = pa.Table.from_pylist([blank | {"narration": text} for text in narrations], schema)
     tables.write(table, path, "clips", inputs={}, config={})
 
 
@@ -106,5 +108,5 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SumlError) as caught:
         write(tmp_path / "file" / "clips.parquet", [""])
-    assert "clips.parquet: " in str(caught.value)
+    assert f"{tmp_path / 'file'}: a file lies where a folder is to be" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1

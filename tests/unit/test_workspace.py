@@ -1,10 +1,12 @@
 """Where files live, and that no path leaves its folder."""
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
+from sumlctl import provenance
 from sumlctl.errors import SumlError
 from sumlctl.workspace import Workspace, inside
 
@@ -43,7 +45,6 @@ def test_what_exists_is_listed(tmp_path):
         "c/videos.parquet",
         "a/narrations.mini.parquet",
         "a/narrations.base.v2.parquet",
-        "a/narrations.mini.partial.parquet",
         "pairs/a--b.parquet",
         "pairs/other.parquet",
     ):
@@ -65,6 +66,17 @@ def test_runs_are_in_order_of_training(tmp_path):
         os.utime(path, ns=(0, 10**18 - age * 10**9))
     (workspace.root / "runs/unfinished").mkdir()
     assert [run.name for run in workspace.runs()] == ["oldest", "middle", "newest"]
+    # What is numbered was begun later than what is not, whatever the clock said.
+    for number, name in ((2, "oldest"), (1, "newest")):
+        line = json.dumps({"event": "begun", "number": number})
+        (workspace.run(name) / "log.jsonl").write_text(f"{line}\n")
+    assert [run.name for run in workspace.runs()] == ["middle", "newest", "oldest"]
+
+
+@pytest.mark.parametrize("line", ["", "{", "[]", '{"number": "2"}', "\xff"])
+def test_a_log_without_a_number(tmp_path, line):
+    (tmp_path / "log.jsonl").write_text(line, encoding="latin-1")
+    assert provenance.number(tmp_path) == 0
 
 
 def test_provenance_names_files_as_the_workspace_does(tmp_path):

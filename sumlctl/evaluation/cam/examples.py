@@ -34,11 +34,13 @@ class Example:
         narration: what it is said to show.
         panels: for each task what the other run sees, what this run sees, and what this run's
             third-person branch sees in the paired clip.
+        weights: sha256 of this run's checkpoint.
     """
 
     clip_id: str
     narration: str
     panels: list[Panel]
+    weights: str
 
 
 def cam(
@@ -214,7 +216,7 @@ def _examples(
     chosen: ClipSet, sources: Sequence[Source], paired: Source | None
 ) -> Iterator[Example]:
     """Looks at one clip after another; the last of the sources is the run itself."""
-    device = launch(1, "32-true").device
+    device, weights = launch(1, "32-true").device, tables.digest(sources[-1].trained.path)
     streams = [source.panels(device) for source in (*sources, *([paired] if paired else ()))]
     shown = 0
     named: set[str] = set()
@@ -229,7 +231,7 @@ def _examples(
             if isinstance(found[len(sources) - 1], list):
                 shown += 1
                 panels = [panel for one in found if isinstance(one, list) for panel in one]
-                yield Example(row["clip_id"], row["narration"], _by_task(panels))
+                yield Example(row["clip_id"], row["narration"], _by_task(panels), weights)
             bar.advance()
     if not shown:
         raise SumlError(

@@ -6,13 +6,15 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from lightning_fabric.strategies import DDPStrategy
+from torch import distributed
 
 from sumlctl import console
 from sumlctl.config import Pipeline
@@ -93,10 +95,73 @@ def launch(devices: int, precision: str, nodes: int = 1) -> Fabric:
     return fabric
 
 
-def spawn(pipeline: Pipeline, words: Sequence[str]) -> None:
+def check_restarts(run: str | None) -> None:
+    """Sees whether a restart by torchrun, where it may come to that, would succeed.
+
+    Args:
+        run: its name, where it was given one.
+
+    Raises:
+        SumlError: it would begin another run, or meet what the lost processes left behind.
+    """
+    if not int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")):
+        return
+    if run is None:
+        raise SumlError(
+            "--run",
+            "a restart could not tell which run to go on with",
+            got="no name",
+            expected="one wherever torchrun may restart (--max-restarts)",
+            fix="Name the run: `--run NAME`.",
+        )
+    # Addresses of lost processes stay in that store: https://github.com/pytorch/pytorch/issues/135712
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        raise SumlError(
+            "TORCH_DISABLE_SHARE_RDZV_TCP_STORE",
+            "restarted processes would look for those that were lost",
+            got="a store that torchrun keeps over restarts",
+            expected="1 wherever torchrun may restart (--max-restarts)",
+            fix="Set it to 1 on every node before torchrun begins, with --rdzv-backend=c10d.",
+        )
+
+
+@contextmanager
+def company(run: str | None) -> Iterator[None]:
+    """Says what it means when something that all processes do together fails in this one.
+
+    Args:
+        run: its name, where that is known.
+
+    Raises:
+        SumlError: another process or the way to it was lost.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, distributed.DistError) and "gloo" not in str(error):
+            raise
+        raise SumlError(
+            "training",
+            "another process, or the way to it, was lost",
+            got=str(error).splitlines()[0].partition(". This is")[0],
+            expected="all of them until the end",
+            fix=f"See what the others say; {_how_to_go_on(run)}.",
+        ) from error
+
+
+def _how_to_go_on(run: str | None) -> str:
+    return f"`sumlctl train --resume {run or 'RUN'}` goes on from the last savepoint"
+
+
+def spawn(pipeline: Pipeline, words: Sequence[str], run: str | None = None) -> None:
     """Runs `sumlctl WORDS` once per device, under torchrun's own launcher.
 
     Several nodes meet at MASTER_ADDR and MASTER_PORT; the same command runs on each.
+
+    Args:
+        pipeline: tells how many processes.
+        words: of the command.
+        run: the run's name, where it has one already.
 
     Raises:
         SumlError: a process failed, or there is no address to meet at.
@@ -115,6 +180,8 @@ def spawn(pipeline: Pipeline, words: Sequence[str]) -> None:
         run_id="sumlctl",
         max_restarts=0,
     )
+    # What became of the processes is told here.
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     cores = os.cpu_count() or 1
     os.environ.setdefault("OMP_NUM_THREADS", str(max(cores // pipeline.devices, 1)))
     try:
@@ -122,16 +189,35 @@ def spawn(pipeline: Pipeline, words: Sequence[str]) -> None:
     except SignalException as stopped:
         raise Interrupted(int(stopped.sigval), "all processes stopped") from stopped
     except ChildFailedError as failed:
-        rank, first = failed.get_first_failure()
-        if first.exitcode - 128 in (signal.SIGINT, signal.SIGTERM):
-            raise Interrupted(first.exitcode - 128, "all processes stopped") from failed
-        raise SumlError(
+        raise _what_became({r: f.exitcode for r, f in failed.failures.items()}, run) from failed
+
+
+def _what_became(exit_codes: Mapping[int, int], run: str | None) -> Exception:
+    """Why a training ended; a process that was killed takes others with it, some by SIGTERM.
+
+    Args:
+        exit_codes: of the processes that failed first.
+        run: its name, where that is known.
+    """
+    stopped = {n: signal.Signals(abs(n) % 128) for n in (-2, -15, 128 + 2, 128 + 15)}
+    rank, code = min(exit_codes.items(), key=lambda item: (item[1] in stopped, item[1]))
+    if code in stopped:
+        return Interrupted(stopped[code], "all processes stopped")
+    if code < 0:
+        return SumlError(
             f"process {rank}",
-            "training failed",
-            got=f"exit code {first.exitcode}",
-            expected="0 from every process",
-            fix="Its own error is above; `--resume` goes on from the last savepoint.",
-        ) from failed
+            "it was killed, and the training with it",
+            got=signal.Signals(-code).name,
+            expected="all processes until the end",
+            fix=f"If nobody did it, the memory did not suffice; {_how_to_go_on(run)}.",
+        )
+    return SumlError(
+        f"process {rank}",
+        "training failed",
+        got=f"exit code {code}",
+        expected="0 from every process",
+        fix=f"Its own error is above; {_how_to_go_on(run)}.",
+    )
 
 
 def _meeting_point(nodes: int) -> str:

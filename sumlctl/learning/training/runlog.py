@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sumlctl.errors import SumlError
+from sumlctl import documents
+from sumlctl.errors import SumlError, from_os_error
 from sumlctl.sections import Log
 
 
@@ -51,21 +53,28 @@ class RunLog:
             )
 
     def write(self, event: str, **values: Any) -> None:
-        """Appends one line."""
+        """Appends one line, whole or not at all.
+
+        Raises:
+            SumlError: the file system refused.
+        """
         if self.active:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"event": event, **values}) + "\n")
+            line = json.dumps({"event": event, **values}) + "\n"
+            before = self.path.stat().st_size if self.path.is_file() else 0
+            try:
+                with self.path.open("a", encoding="utf-8") as file:
+                    file.write(line)
+            except OSError as error:
+                with suppress(OSError):
+                    os.truncate(self.path, before)
+                raise from_os_error(error, self.path, writing=True) from error
 
     def read(self, event: str) -> list[dict[str, Any]]:
         """The lines of one kind so far; one that a crash cut short is passed over."""
-        found = []
-        text = self.path.read_text(encoding="utf-8") if self.path.is_file() else ""
-        for line in text.splitlines():
-            with suppress(json.JSONDecodeError):
-                values = json.loads(line)
-                if values.pop("event") == event:
-                    found.append(values)
-        return found
+        if not self.path.is_file():
+            return []
+        found = [values for values in documents.lines(self.path) if values.get("event") == event]
+        return [{k: v for k, v in values.items() if k != "event"} for values in found]
 
     def scalars(self, stage: str, step: int, values: Mapping[str, float]) -> None:
         """Tells the other logs, where there are any.

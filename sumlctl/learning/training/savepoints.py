@@ -22,7 +22,7 @@ LATEST = "latest.pt"
 def stage_of(folder: Path) -> str:
     """Which stage `latest.pt` in a folder of checkpoints goes on with; empty without one."""
     path = folder / LATEST
-    return checkpoints.read(path)["stage"] if path.is_file() else ""
+    return checkpoints.read(path).get("stage", "") if path.is_file() else ""
 
 
 class Position(NamedTuple):
@@ -49,6 +49,7 @@ class Savepoints:
         stage: its name.
         record: plain values that each file tells about its weights.
         settings: what to keep.
+        group: batches of one step.
     """
 
     def __init__(
@@ -58,8 +59,10 @@ class Savepoints:
         stage: str,
         record: Mapping[str, Any],
         settings: Checkpoints,
+        group: int = 1,
     ) -> None:
         self._fabric, self._folder, self.stage, self._settings = fabric, folder, stage, settings
+        self._group = group
         self._record = {"stage": stage, **record}
         self._written = time.monotonic()
         self.best: float | None = None
@@ -72,6 +75,7 @@ class Savepoints:
         if self._fabric.is_global_zero:
             moving = {
                 "position": tuple(position),
+                "group": self._group,
                 "optimizer": optimizer.state_dict(),
                 "scaler": self._fabric.strategy.precision.state_dict(),
                 "best": self.best,
@@ -107,8 +111,11 @@ class Savepoints:
     def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Position:
         """Sets weights and optimiser as `latest.pt` has them, if it is of this stage.
 
+        Other processes than wrote it may have fewer or more batches to a step; what counts is the
+        steps that were done.
+
         Raises:
-            SumlError: the file cannot be read or does not fit.
+            SumlError: the file cannot be read, does not fit, or is another for another process.
         """
         path = self._folder / LATEST
         # One process decides for all: others may see the folder late, or not at all.
@@ -116,10 +123,34 @@ class Savepoints:
             return Position()
         content = checkpoints.read(path)
         checkpoints.load_weights(model, path).require(path)
-        optimizer.load_state_dict(content["optimizer"])
-        self._fabric.strategy.precision.load_state_dict(content["scaler"])
-        self.best = content["best"]
-        return Position(*content["position"])
+        try:
+            optimizer.load_state_dict(content["optimizer"])
+            self._fabric.strategy.precision.load_state_dict(content["scaler"])
+            self.best = content["best"]
+            epoch, batch = map(int, content["position"])
+            position = Position(epoch, batch // content.get("group", self._group) * self._group)
+        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise SumlError(
+                path,
+                "training cannot go on from it",
+                got=f"{type(error).__name__}: {error}"[:120],
+                expected="the optimiser and the position of this stage",
+                fix="Delete it: the stage then begins anew.",
+            ) from error
+        self._agree(path, position)
+        return position
+
+    def _agree(self, path: Path, position: Position) -> None:
+        """Insists that all machines see the same file: shared folders may show an older one."""
+        first = self._fabric.broadcast(position)
+        if first != position:
+            raise SumlError(
+                path,
+                "this machine sees another savepoint than the first one",
+                got=f"epoch {position.epoch}, step {position.batch}",
+                expected=f"epoch {first.epoch}, step {first.batch}",
+                fix="Start again when the shared folder shows the same everywhere.",
+            )
 
     def _save(self, name: str, model: nn.Module, more: Mapping[str, Any]) -> None:
         values = [v for v in model.state_dict().values() if v.is_floating_point()]

@@ -55,6 +55,7 @@ def tensors(blobs: Mapping[str, Any]) -> Iterator[tuple[str, str, Tensor]]:
         blobs: what a file keeps under `blobs`.
     """
     for blob, values in blobs.items():
-        if isinstance(values, np.ndarray) and not _SOLVER.fullmatch(blob):
+        numbers = isinstance(values, np.ndarray) and values.dtype.kind in "biuf"
+        if numbers and isinstance(blob, str) and not _SOLVER.fullmatch(blob):
             copied = torch.from_numpy(np.array(values, dtype=np.float32))
             yield blob, pyslowfast_name(blob) or blob, copied

@@ -15,7 +15,7 @@ from torch import Tensor
 
 # Names of loaders that read images; pytorchvideo's are turned to BGR behind the reader.
 _BGR_LOADERS = ("charades", "epickitchen", "ptvcharades", "ptvssv2", "ssv2")
-_LOADER = re.compile(r"^TRAIN:\n(?: +.*\n)*?  DATASET: (\S+)", re.MULTILINE)
+_LOADER = re.compile(r"^TRAIN:\n(?: .*\n)*?  DATASET: (\S+)", re.MULTILINE)
 _REVERSED = re.compile(r"^ +REVERSE_INPUT_CHANNEL: true\s*$", re.MULTILINE | re.IGNORECASE)
 _STEM = re.compile(r"encoder\.blocks\.0\.(?:multipathway_blocks\.\d\.)?conv\.weight")
 
@@ -45,5 +45,6 @@ def turn(weights: dict[str, Tensor], prefix: str = "") -> None:
         prefix: of the branch, such as `fpv.`.
     """
     for name, weight in weights.items():
-        if name.startswith(prefix) and _STEM.fullmatch(name.removeprefix(prefix)):
+        stem = name.startswith(prefix) and _STEM.fullmatch(name.removeprefix(prefix))
+        if stem and weight.dim() > 1:  # of another form, it fits no encoder
             weights[name] = weight.flip(1)

@@ -7,12 +7,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
-from sumlctl import tables
 from sumlctl.errors import SumlError
-from sumlctl.learning import backbones
+from sumlctl.learning import backbones, checkpoints
 from sumlctl.learning.weights import export, load, read
 from sumlctl.learning.weights.read import ForeignWeights
 
@@ -164,8 +162,7 @@ def _worded(sizes: Mapping[str, int]) -> str:
 
 def _write(target: Path, model: Mapping[str, Tensor], origin: str, backbone: str) -> None:
     content = {"format": read.FORMAT, "origin": origin, "backbone": backbone}
-    with tables.whole_file(target) as beside, beside.open("wb") as file:
-        torch.save({**content, "model": dict(model)}, file)
+    checkpoints.write(target, {**content, "model": dict(model)})
 
 
 def _conversion(

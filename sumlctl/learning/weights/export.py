@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
-from sumlctl import tables
 from sumlctl.errors import SumlError
+from sumlctl.learning import checkpoints
 from sumlctl.learning.weights import channels, names
 
 # The peers' loaders of EPIC-KITCHENS give BGR, and RGB when told to turn it around.
@@ -47,8 +46,7 @@ def write(path: Path, weights: Mapping[str, Tensor], task: str = "", bgr: bool =
     state = {_their_name(path, name, task, tasks): weight for name, weight in given.items()}
     cfg = _CFG.format(reverse=str(not bgr).lower(), task=task)
     content = {"epoch": 0, "model_state": state, "optimizer_state": {}, "cfg": cfg}
-    with tables.whole_file(path) as beside, beside.open("wb") as file:
-        torch.save(content, file)
+    checkpoints.write(path, content)
 
 
 def _their_name(path: Path, name: str, task: str, tasks: Collection[str]) -> str:

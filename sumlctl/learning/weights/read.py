@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-import torch
 from torch import Tensor
 
 from sumlctl import plain_pickle
-from sumlctl.errors import SumlError, from_os_error
+from sumlctl.errors import SumlError
+from sumlctl.learning import torch_files
 from sumlctl.learning.weights import caffe2, channels, layouts, names
 
 FORMAT = "sumlctl.checkpoint/1"
 _EXPECTED = "weights of PySlowFast, Ego-Exo, SUM-L, pytorchvideo, Caffe2's model zoo or sumlctl"
-_LEGACY = pickle.dumps(torch.serialization.MAGIC_NUMBER, protocol=2)  # how torch < 1.6 begins
+_COUNTER = "num_batches_tracked"  # of a BatchNorm, the one weight that is a single number
+_LONGEST = 80  # letters of a name in a message
 
 
 @dataclass(frozen=True)
@@ -88,31 +88,23 @@ def weights(path: Path) -> ForeignWeights:
         _refuse(path, "a pickle without `blobs`")
     written = content.get("format", FORMAT)
     if written != FORMAT:
-        _refuse(path, f"format {written!r}", f"format {FORMAT!r}")
+        _refuse(path, f"format {_told(written)}", f"format {FORMAT!r}")
     state = content.get("model_state", content.get("model", content.get("state_dict", content)))
     if not isinstance(state, dict):
         _refuse(path, f"weights that are a {type(state).__name__}")
-    named = [(str(n), names.unwrapped(str(n)), w) for n, w in state.items()]
+    named = [(n, names.unwrapped(n), w) for n, w in state.items() if isinstance(n, str)]
     cfg = content.get("cfg")
     return _placed(path, named, cfg if isinstance(cfg, str) else "", backbone=_backbone(content))
 
 
 def _content(path: Path) -> tuple[Any, bool]:
     """What a file holds, and whether torch wrote it."""
+    start = torch_files.beginning(path)
+    is_torch = start.startswith(torch_files.ZIP) or start == torch_files.LEGACY
     try:
-        with path.open("rb") as file:
-            start = file.read(len(_LEGACY))
-        if start.startswith(b"PK"):
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=True), True
-        if start == _LEGACY:
-            return torch.load(path, map_location="cpu", weights_only=True), True
-        return plain_pickle.load(path), False
+        return (torch_files if is_torch else plain_pickle).load(path), is_torch
     except SumlError as error:
         _refuse(path, error.got)
-    except OSError as error:
-        raise from_os_error(error, path) from error
-    except Exception as error:  # a hostile or broken file can raise anything
-        _refuse(path, f"{type(error).__name__}: {[*str(error).splitlines(), ''][0][:120]}")
 
 
 def _placed(
@@ -134,12 +126,12 @@ def _placed(
     named = list(named)
     layout = layouts.recognise({plain for _, plain, _ in named}, cfg)
     if layout is None:
-        first = ", ".join(name for name, _, _ in named[:3])
+        first = ", ".join(name[:_LONGEST] for name, _, _ in named[:3])
         _refuse(path, f"names such as {first}" if first else "nothing")
     placed: dict[str, Tensor] = {}
     sources, unknown = {}, []
     for name, plain, value in named:
-        ours = layout.place(plain) if isinstance(value, Tensor) else None
+        ours = layout.place(plain) if _is_weight(plain, value) else None
         if ours is None or ours in placed:
             unknown.append(name)
         else:
@@ -149,6 +141,15 @@ def _placed(
     turned = tuple(prefix.removesuffix(".") for prefix in layout.bgr)
     origin = origin or layout.origin
     return ForeignWeights(path, origin, placed, sources, tuple(unknown), turned, backbone)
+
+
+def _is_weight(name: str, value: Any) -> bool:
+    return torch_files.is_weight(value) and (value.dim() > 0 or name.endswith(_COUNTER))
+
+
+def _told(value: Any) -> str:
+    """A value in a message, which a hostile file may have made immense."""
+    return repr(value[:_LONGEST]) if isinstance(value, str) else f"a {type(value).__name__}"
 
 
 def _backbone(content: Mapping[str, Any]) -> str:

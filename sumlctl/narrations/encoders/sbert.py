@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sumlctl import documents
 from sumlctl.errors import SumlError
 
 if TYPE_CHECKING:
@@ -27,9 +28,13 @@ def load(folder: Path, device: str = "auto") -> SentenceBert:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    _check_modules(folder)
     try:
         model = SentenceTransformer(
-            str(folder), device=None if device == "auto" else device, local_files_only=True
+            str(folder),
+            device=None if device == "auto" else device,
+            local_files_only=True,
+            trust_remote_code=False,
         )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise SumlError(
@@ -40,6 +45,27 @@ def load(folder: Path, device: str = "auto") -> SentenceBert:
             fix="Check the folder, or choose another --encoder or --device.",
         ) from error
     return SentenceBert(model)
+
+
+def _check_modules(folder: Path) -> None:
+    """Refuses a model that names other classes than the library's own.
+
+    Versions before 6 import whatever a model on disk names.
+    """
+    path = folder / "modules.json"
+    try:
+        listed = documents.from_json(path.read_bytes()) if path.is_file() else []
+        named = [str(module["type"]) for module in listed]
+    except (ValueError, TypeError, KeyError) as error:
+        named = [f"{type(error).__name__}: {error}"[:120]]
+    if other := [name for name in named if not name.startswith("sentence_transformers.")]:
+        raise SumlError(
+            path,
+            "the model would run code of its own",
+            got=other[0],
+            expected="classes of sentence-transformers",
+            fix="Choose another --encoder.",
+        )
 
 
 class SentenceBert:

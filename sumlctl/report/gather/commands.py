@@ -19,7 +19,8 @@ def gather(subject: Subject) -> list[str]:
     """One command per line, in the order in which they run; what cannot be read is left out."""
     lines = [_index(subject, name) for name in subject.datasets]
     try:
-        made = _config(subject.pairs[0], "pairs") if subject.pairs else None
+        needed = ("fpv", "tpv", "encoder")
+        made = _config(subject.pairs[0], "pairs", *needed) if subject.pairs else None
     except SumlError:
         made = None
     if made:
@@ -65,16 +66,16 @@ def _training(subject: Subject, run: Path) -> list[str]:
     source = shlex.quote(subject.workspace.relative(run / "pipeline.toml"))
     lines = [f"mkdir -p pipelines && cp {source} {file}", _line("train", run.name, run=again)]
     try:
-        views = _config(run / "predictions.parquet", "predictions")["views"]
-        protocol = _config(run / "metrics.parquet", "metrics")["protocol"]
+        views = _config(run / "predictions.parquet", "predictions", "views")["views"]
+        protocol = _config(run / "metrics.parquet", "metrics", "protocol")["protocol"]
     except SumlError:
         return lines
     lines.append(_line("eval", again, protocol=protocol.replace("_", "-"), views=views))
     return [*lines, _line("report", again)]
 
 
-def _config(path: Path, kind: str) -> dict[str, Any]:
-    return tables.metadata(tables.read(path, kind), "config")
+def _config(path: Path, kind: str, *needed: str) -> dict[str, Any]:
+    return tables.made_with(path, kind, tables.read(path, kind), *needed)
 
 
 def _line(*words: str, **options: Any) -> str:

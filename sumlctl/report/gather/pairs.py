@@ -76,7 +76,8 @@ def read(path: Path, most: int = MOST) -> Pairs:
             fix="Make it again with `sumlctl mine-pairs`.",
         )
     rows = best[evenly(best.height, most)]
-    return Pairs(path, tables.metadata(table, "config"), rows, every.height, best.height)
+    made = tables.made_with(path, "pairs", table, "fpv", "tpv", "split", "encoder")
+    return Pairs(path, made, rows, every.height, best.height)
 
 
 def evenly(n: int, count: int) -> list[int]:

@@ -67,8 +67,9 @@ def gather(subject: Subject) -> Results:
         SumlError: the run is not evaluated, or its predictions are others than those measured.
     """
     assert subject.run is not None and subject.pipeline is not None
-    table = tables.read(subject.run / "metrics.parquet", "metrics")
-    scored = _Scored.read(subject, tables.metadata(table, "config")["protocol"])
+    path = subject.run / "metrics.parquet"
+    table = tables.read(path, "metrics")
+    scored = _Scored.read(subject, tables.made_with(path, "metrics", table, "protocol")["protocol"])
     _check(subject, table)
     metrics, missing = measured(table.to_pylist()), None
     if any(row["low"] is None for row in metrics):
@@ -103,7 +104,7 @@ def _check(subject: Subject, metrics: Any) -> None:
     assert subject.run is not None
     path = subject.run / "predictions.parquet"
     name = subject.workspace.relative(path)
-    recorded = tables.metadata(metrics, "inputs").get(name)
+    recorded = (tables.metadata(metrics, "inputs") or {}).get(name)
     if recorded != (now := tables.digest(path)):
         raise SumlError(
             name,

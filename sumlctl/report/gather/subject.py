@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sumlctl import config, console, tables
 from sumlctl.config import Pipeline
@@ -115,7 +114,8 @@ def _without_run(workspace: Workspace) -> Subject:
     newest = sorted(workspace.all_pairs(), key=lambda path: -path.stat().st_mtime_ns)
     if not newest:
         return Subject(workspace, None, None, indexed, [], [])
-    made: dict[str, Any] = tables.metadata(tables.read(newest[0], "pairs", ["rank"]), "config")
+    table = tables.read(newest[0], "pairs", ["rank"])
+    made = tables.made_with(newest[0], "pairs", table, "fpv", "tpv")
     alike = [path for path in newest if path.stem.startswith(f"{made['fpv']}--")]
     return Subject(workspace, None, None, [made["fpv"], *made["tpv"]], alike, [])
 

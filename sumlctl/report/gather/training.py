@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sumlctl import documents
 from sumlctl.errors import SumlError
 
 STAGES = ("stage_one", "stage_two")
 _FIGURES = ("loss", "learning_rate")
+_NO_TASKS = ("event", "stage", "epoch", "best")  # of a validation
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def _validations(found: Training, events: list[dict[str, Any]], per_epoch: dict[
             continue
         step = found.begins[stage] + epoch * per_epoch[stage]
         for task, value in event.items():
-            if task not in ("event", "stage", "epoch", "best"):
+            if task not in _NO_TASKS:
                 found.validation.setdefault(task, []).append(Point(stage, step, value))
 
 
@@ -109,10 +110,26 @@ def _events(path: Path) -> Iterator[dict[str, Any]]:
             expected="the log of a training",
             fix="Make it with `sumlctl train`.",
         )
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            event = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(event, dict) and "event" in event:
+    for event in documents.lines(path):
+        if "event" in event and _is_sound(event):
             yield event
+
+
+def _is_sound(event: dict[str, Any]) -> bool:
+    """Whether a step or a validation says all that it should."""
+    if event["event"] not in ("steps", "validation"):
+        return True
+    counts, figures = [event.get("epoch")], []
+    if event["event"] == "steps":
+        terms = event.get("terms")
+        if not isinstance(terms, dict):
+            return False
+        counts.append(event.get("step"))
+        figures = [*terms.values(), *(event.get(name) for name in _FIGURES)]
+    else:
+        figures = [v for k, v in event.items() if k not in _NO_TASKS]
+    return (
+        event.get("stage") in STAGES
+        and all(type(n) is int and n >= 0 for n in counts)
+        and all(type(x) in (int, float) for x in figures)
+    )

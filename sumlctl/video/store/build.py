@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import time
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,15 +12,15 @@ import numpy as np
 
 from sumlctl import console
 from sumlctl.engine import supervise
-from sumlctl.errors import from_os_error
+from sumlctl.engine.executors import HERE, Executor, Limits
+from sumlctl.engine.units import Failed, Unit, Work
 from sumlctl.video.store import manifest
 from sumlctl.video.store.encode import check_encoder
-from sumlctl.video.store.make import Made, NotWritten, make
-from sumlctl.video.store.plan import Plan, Unit, Wanted, plan
+from sumlctl.video.store.make import make
+from sumlctl.video.store.plan import Plan, ToMake, Wanted, plan
 from sumlctl.workspace import Workspace
 
 _DEADLINE_S = 600.0  # of one file, which holds half a minute
-_SAVE_EVERY_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -61,46 +60,49 @@ class Decoded:
     folder: Path
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Store:
     """The manifest while files are being made."""
 
-    work: Plan
-    rows: list[manifest.Row]
+    plan: Plan
     config: dict[str, object]
-    saved: float = field(default_factory=time.monotonic)
+    rows: list[manifest.Row] = field(default_factory=list)
 
-    def add(self, unit: Unit, made: Made) -> None:
-        job = unit.job
-        row = made._asdict() | {
-            "video_id": unit.video_id,
+    def add(self, file: ToMake, made: dict[str, Any]) -> None:
+        job = file.job
+        told = {
+            "video_id": file.video_id,
             "file": job.target.name,
             "start_s": job.span.start_s,
             "stop_s": job.span.stop_s,
-            "tick_num": made.tick.numerator,
-            "tick_den": made.tick.denominator,
             "settings": str(job.settings),
-            "video_size_bytes": unit.stamp[0],
-            "video_mtime_ns": unit.stamp[1],
+            "video_size_bytes": file.stamp[0],
+            "video_mtime_ns": file.stamp[1],
         }
-        self.rows.append(row)
-        if time.monotonic() - self.saved > _SAVE_EVERY_S:
-            self.save()
+        self.rows.append(told | made)
 
-    def save(self) -> None:
-        manifest.write(self.work.path, self.rows, self.work.inputs, self.config)
-        self.saved = time.monotonic()
+    def save(self, keep: Iterable[str] = ()) -> None:
+        """Writes the manifest; removes files that nobody tells of, and what killed processes left.
 
-    def sweep(self) -> None:
-        """Removes files that no row tells of: superseded ones, and what killed processes left."""
-        told = {row["file"] for row in self.rows}
+        Args:
+            keep: names of files that stay without a row.
+        """
+        manifest.write(self.plan.path, self.rows, self.plan.inputs, self.config)
+        told = {row["file"] for row in self.rows} | {*keep}
         for pattern in ("*.mp4", ".*.tmp"):
-            for path in self.work.path.parent.glob(pattern):
+            for path in self.plan.path.parent.glob(pattern):
                 if path.name not in told:
                     path.unlink(missing_ok=True)
 
 
-def decode(dataset: str, workspace: Workspace, wanted: Wanted, *, jobs: int = 1) -> Decoded:
+def decode(
+    dataset: str,
+    workspace: Workspace,
+    wanted: Wanted,
+    *,
+    executor: Executor = HERE,
+    only_failed: bool = False,
+) -> Decoded:
     """Brings a dataset's store up to date.
 
     An interrupted run goes on where it stopped. A video that cannot be stored is named in
@@ -109,57 +111,59 @@ def decode(dataset: str, workspace: Workspace, wanted: Wanted, *, jobs: int = 1)
     Args:
         dataset: the name of an indexed dataset.
         wanted: what the store is to hold.
-        jobs: worker processes.
+        executor: who makes the files.
+        only_failed: whether to make only files that an earlier command failed at.
 
     Raises:
         SumlError: x264 or a table is missing, no video is there, or the disk is full.
     """
     check_encoder()
-    work = plan(dataset, workspace, wanted)
+    found = plan(dataset, workspace, wanted)
     config = asdict(wanted) | {"settings": str(wanted.settings)}
-    store = _Store(work, work.kept.copy(), config)
+    store = _Store(found, config, found.kept.copy())
     failed: dict[str, str] = {}
-    if work.todo or work.superseded:
-        store.save()
-        store.sweep()
-        try:
-            failed = _make(store, jobs)
-        finally:
-            store.sweep()
-            store.save()
+    if found.todo or found.superseded:
+        store.save(keep=[file.job.target.name for file in found.todo])
+        work = Work(workspace.units(f"decode {dataset}"))
+        failed = _make(store, work, executor, only_failed)
     return _summary(store, failed)
 
 
-def _make(store: _Store, jobs: int) -> dict[str, str]:
+def _make(store: _Store, work: Work, executor: Executor, only_failed: bool) -> dict[str, str]:
     """Makes all files that are to do; video id -> why one of its files could not be made."""
     failed: dict[str, str] = {}
-    todo = {unit.job: unit for unit in store.work.todo}
-    frames = sum(unit.frames for unit in store.work.todo)
+    todo = {file.unit: file for file in store.plan.todo}
+    frames = sum(file.frames for file in store.plan.todo)
+    limits = Limits(_DEADLINE_S, supervise.DECODING_MB)
     written = done = 0
-    results: Any = supervise.run(
-        make, todo, jobs=jobs, deadline_s=_DEADLINE_S, memory_mb=supervise.DECODING_MB
-    )
-    label = f"decoding {store.work.dataset}"
-    with closing(results), console.progress(label, frames, "frames") as bar:
-        for job, result in results:
-            unit = todo[job]
-            if isinstance(result, supervise.Failure):
-                failed.setdefault(unit.video_id, result.reason.removeprefix("SumlError: "))
-            elif isinstance(result, NotWritten):
-                number = result.error_number
-                raise from_os_error(OSError(number, os.strerror(number)), result.path)
-            else:
-                store.add(unit, result)
-                written += result.size_bytes
-                done += unit.frames
-            bar.advance(unit.frames)
-            if done:
-                bar.tell(f"{written / 1e9:,.2f} of about {written / done * frames / 1e9:,.2f} GB")
+    finished: list[Unit] = []
+    results: Any = work.do(make, [*todo], executor, limits, only_failed=only_failed)
+    try:
+        with (
+            closing(results),
+            console.progress(f"decoding {store.plan.dataset}", frames, "frames") as bar,
+        ):
+            for result in results:
+                file = todo[result.unit]
+                if isinstance(result, Failed):
+                    failed.setdefault(file.video_id, result.failure.reason)
+                else:
+                    finished.append(result.unit)
+                    store.add(file, result.result)
+                    written += result.result["size_bytes"]
+                    done += file.frames
+                bar.advance(file.frames)
+                if done:
+                    size_gb = written / 1e9
+                    bar.tell(f"{size_gb:,.2f} of about {size_gb / done * frames:,.2f} GB")
+    finally:
+        store.save()
+        work.forget(finished)
     return failed
 
 
 def _summary(store: _Store, failed: dict[str, str]) -> Decoded:
-    work, rows = store.work, store.rows
+    work, rows = store.plan, store.rows
     contents = manifest.Contents(work.path, work.stamps)
     psnr_db = [row["psnr_db"] for row in rows]
     return Decoded(

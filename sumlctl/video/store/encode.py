@@ -43,11 +43,12 @@ class Settings:
         crf: x264's constant rate factor; less is better and larger.
     """
 
-    short_side: int = 256
-    crf: int = 22
+    short_side: int
+    crf: int
 
     def __str__(self) -> str:
-        return f"x264/1 short-side={self.short_side} crf={self.crf}"
+        # The number counts changes of what is made: 2, no edit list.
+        return f"x264/2 short-side={self.short_side} crf={self.crf}"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import time
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from contextlib import closing
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 _SAMPLES = 4
 _IDENTICAL_DB = 99.0
 _END_S = 0.002  # spans are whole milliseconds, timestamps are rounded to them at worst
-# What keeps this file from being written keeps the next from it too.
-_HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
 
 
 class Job(NamedTuple):
@@ -55,7 +52,7 @@ class Made(NamedTuple):
     Args:
         first_tick: timestamp of the first frame, ticks since the video's first frame.
         last_tick: timestamp of the last frame.
-        tick: seconds of one tick.
+        tick_num, tick_den: a tick is so many seconds, as a fraction.
         n_frames: number of frames.
         width: pixels.
         height: pixels.
@@ -65,7 +62,8 @@ class Made(NamedTuple):
 
     first_tick: int
     last_tick: int
-    tick: Fraction
+    tick_num: int
+    tick_den: int
     n_frames: int
     width: int
     height: int
@@ -89,35 +87,23 @@ class Cost(NamedTuple):
     size_bytes: int
 
 
-class NotWritten(NamedTuple):
-    """The file system refused the file, and will refuse the next."""
-
-    error_number: int
-    path: Path
-
-
-def make(job: Job) -> Made | NotWritten:
-    """Makes the file of a job, whole and checked, or none.
+def make(job: Job) -> dict[str, Any]:
+    """Makes the file of a job, whole and checked, or none; returns what `Made` has.
 
     Raises:
+        WriteError: the file system refuses this file, and will refuse the next.
         SumlError: the video cannot be read from one end of the span to the other, or its file
             would not hold the same frames.
     """
     tick, encoded, _ = _encoded(job)
-    try:
-        with whole_file(job.target) as beside:
-            beside.write_bytes(encoded.content)
-            span = job.span
-            ends = encoded.ticks[0], encoded.ticks[-1]
-            segment = Segment(beside, span.start_s, span.stop_s, *ends, tick)
-            psnr_db = _checked(job, segment, encoded)
-    except SumlError as error:
-        number = getattr(error.__cause__, "errno", None)
-        if number in _HOPELESS:
-            return NotWritten(number, job.target)
-        raise
+    ends = encoded.ticks[0], encoded.ticks[-1]
+    with whole_file(job.target) as beside:
+        beside.write_bytes(encoded.content)
+        segment = Segment(beside, job.span.start_s, job.span.stop_s, *ends, tick)
+        psnr_db = _checked(job, segment, encoded)
     size = (encoded.width, encoded.height, len(encoded.content))
-    return Made(*ends, tick, len(encoded.ticks), *size, psnr_db)
+    made = Made(*ends, tick.numerator, tick.denominator, len(encoded.ticks), *size, psnr_db)
+    return made._asdict()
 
 
 def try_out(job: Job) -> Cost:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from sumlctl import tables
+from sumlctl.errors import SumlError
 from sumlctl.video.store.stored import Segment
+from sumlctl.workspace import inside
 
 Row = dict[str, Any]
 
@@ -20,7 +22,16 @@ def read(path: Path) -> list[Row]:
     Raises:
         SumlError: the manifest is damaged.
     """
-    return tables.read(path, "segments").to_pylist() if path.is_file() else []
+    rows = tables.read(path, "segments").to_pylist() if path.is_file() else []
+    if bad := [row for row in rows if row["tick_num"] < 1 or row["tick_den"] < 1]:
+        raise SumlError(
+            path,
+            "no time base",
+            got=f"{bad[0]['tick_num']}/{bad[0]['tick_den']} s",
+            expected="a fraction of a second",
+            fix="Delete it and make it again with `sumlctl decode`.",
+        )
+    return rows
 
 
 def write(
@@ -42,7 +53,7 @@ def is_there(file: Path, row: Row) -> bool:
     """Whether the file of a row is as it was made, by its size."""
     try:
         return file.stat().st_size == row["size_bytes"]
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 
@@ -56,22 +67,29 @@ class Contents:
     Attributes:
         stale: videos that have changed since they were stored.
         missing: files that are not there, or not as they were made.
+        short_side: video id -> pixels, of the files that may be read.
     """
 
     def __init__(self, path: Path, videos: Mapping[str, tuple[int, int]]) -> None:
         self.stale: set[str] = set()
         self.missing: list[Path] = []
+        self.short_side: dict[str, int] = {}
         self._segments: dict[str, list[Segment]] = {}
         for row in read(path):
-            name, file = row["video_id"], path.parent / row["file"]
+            name = row["video_id"]
             if name not in videos:
                 continue
+            file = inside(path.parent, row["file"], path)
             if videos[name] != (row["video_size_bytes"], row["video_mtime_ns"]):
                 self.stale.add(name)
             elif not is_there(file, row):
                 self.missing.append(file)
             else:
                 self._segments.setdefault(name, []).append(_segment(row, file))
+                self.short_side[name] = min(row["width"], row["height"])
+
+    def __bool__(self) -> bool:
+        return bool(self._segments)
 
     def holding(self, video_id: str, start_s: float, stop_s: float) -> tuple[Segment, ...]:
         """The adjoining files that hold a video between two times, in order; none if they don't."""

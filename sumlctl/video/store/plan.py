@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sumlctl import tables
+from sumlctl.engine.units import Unit, stands_on
 from sumlctl.errors import SumlError
 from sumlctl.video import probe, quarantine
 from sumlctl.video.store import manifest, spans
 from sumlctl.video.store.encode import Settings
 from sumlctl.video.store.make import Job
 from sumlctl.video.store.spans import Span
-from sumlctl.workspace import Workspace
+from sumlctl.workspace import Workspace, inside
 
 Stamp = tuple[int, int]
 
@@ -34,7 +35,7 @@ class Wanted:
     whole: bool
 
 
-class Unit(NamedTuple):
+class ToMake(NamedTuple):
     """A file to make.
 
     Args:
@@ -48,6 +49,13 @@ class Unit(NamedTuple):
     frames: int
     stamp: Stamp
     job: Job
+
+    @property
+    def unit(self) -> Unit:
+        """The file as a unit of work."""
+        job = self.job
+        facts = self.video_id, *job.span, str(job.settings), *self.stamp
+        return Unit(job.target.name, job, stands_on(*facts), (job.target,))
 
 
 class Clip(NamedTuple):
@@ -79,7 +87,7 @@ class Plan:
     dataset: str
     path: Path
     inputs: dict[str, str]
-    todo: list[Unit]
+    todo: list[ToMake]
     kept: list[manifest.Row]
     superseded: int
     clips: list[Clip]
@@ -98,7 +106,8 @@ def plan(dataset: str, workspace: Workspace, wanted: Wanted) -> Plan:
         SumlError: a table is missing or damaged, or no video is there.
     """
     root, videos = _videos(dataset, workspace)
-    folders = [name for name, row in videos.items() if (root / row["path"]).is_dir()]
+    files = {name: inside(root, row["path"], dataset) for name, row in videos.items()}
+    folders = [name for name, file in files.items() if file.is_dir()]
     videos = {name: row for name, row in videos.items() if name not in folders}
     stamps = {name: (row["size_bytes"], row["mtime_ns"]) for name, row in videos.items()}
     clips = _clips(dataset, workspace, {name: row["duration_s"] for name, row in videos.items()})
@@ -107,15 +116,15 @@ def plan(dataset: str, workspace: Workspace, wanted: Wanted) -> Plan:
     todo, kept = [], []
     for name, span in _spans(videos, clips, wanted):
         old = known.get((name, span.start_s, span.stop_s, str(wanted.settings), *stamps[name]))
-        if old is not None and manifest.is_there(path.parent / old["file"], old):
+        if old is not None and manifest.is_there(inside(path.parent, old["file"], path), old):
             kept.append(known.pop(_key(old)))
         else:
             target = path.parent / f"{_file_name(name)}.{span.start_ms:08d}.mp4"
-            job = Job(root / videos[name]["path"], span, wanted.settings, target)
+            job = Job(files[name].absolute(), span, wanted.settings, target.absolute())
             frames = round((span.stop_s - span.start_s) * videos[name]["fps"])
-            todo.append(Unit(name, frames, stamps[name], job))
-    changed = {unit.video_id for unit in todo if _stamp(unit.job.source) != unit.stamp}
-    todo = [unit for unit in todo if unit.video_id not in changed]
+            todo.append(ToMake(name, frames, stamps[name], job))
+    changed = {file.video_id for file in todo if _stamp(file.job.source) != file.stamp}
+    todo = [file for file in todo if file.video_id not in changed]
     of_no_video = changed | {row["video_id"] for row in known.values()} - videos.keys()
     kept += [row for row in known.values() if row["video_id"] in of_no_video]
     superseded = sum(row["video_id"] not in of_no_video for row in known.values())

@@ -60,17 +60,17 @@ def estimate(dataset: str, workspace: Workspace, wanted: Wanted, *, jobs: int = 
     check_encoder()
     work = plan(dataset, workspace, wanted)
     step = max(len(work.todo) // _TRIALS, 1)
-    chosen = {_short(unit.job): unit for unit in work.todo[step // 2 :: step][:_TRIALS]}
+    chosen = {_short(file.job): file for file in work.todo[step // 2 :: step][:_TRIALS]}
     costs: list[Cost] = []
     failed: dict[str, str] = {}
     for job, result in supervise.run(
         try_out, chosen, jobs=jobs, deadline_s=_DEADLINE_S, memory_mb=supervise.DECODING_MB
     ):
         if isinstance(result, supervise.Failure):
-            failed[chosen[job].video_id] = result.reason.removeprefix("SumlError: ")
+            failed[chosen[job].video_id] = result.reason
         else:
             costs.append(result)
-    frames = sum(unit.frames for unit in work.todo)
+    frames = sum(file.frames for file in work.todo)
     tried = sum(cost.n_frames for cost in costs)
     size_bytes, seconds = (None, None) if work.todo else (0, 0.0)
     if tried:
@@ -81,7 +81,7 @@ def estimate(dataset: str, workspace: Workspace, wanted: Wanted, *, jobs: int = 
         dataset,
         len(work.kept),
         len(work.todo),
-        sum(unit.job.span.stop_s - unit.job.span.start_s for unit in work.todo),
+        sum(file.job.span.stop_s - file.job.span.start_s for file in work.todo),
         frames,
         size_bytes,
         seconds,

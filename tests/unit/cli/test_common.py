@@ -52,7 +52,7 @@ def test_a_command_that_fails_fails_the_whole(app):
 
 def test_processes_repeat_the_step_and_not_the_run(workspace, sumlctl, monkeypatch):
     started = []
-    monkeypatch.setattr(launch, "spawn", lambda pipeline, words: started.append(list(words)))
+    monkeypatch.setattr(launch, "spawn", lambda pipeline, words, run: started.append(list(words)))
     tiny.build(workspace)
     sumlctl("run", "tiny", "--set", "devices=2")
     expected = ["train", "tiny", "--run", "tiny", "--set", "devices=2"]

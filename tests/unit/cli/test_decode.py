@@ -40,6 +40,18 @@ def test_decode_names_what_it_leaves_out(workspace, videos, sumlctl):
     assert "run `sumlctl index kitchen` again" in done.err
 
 
+def test_a_file_where_the_store_is_to_be_is_told_once(workspace, videos, sumlctl):
+    workspace.store("kitchen").parent.mkdir()
+    workspace.store("kitchen").write_text("mine")
+    refused = sumlctl("decode", "kitchen")
+    assert refused.code == 1
+    told = f"{workspace.store('kitchen')}: a file lies where a folder is to be, got errno 17;"
+    assert refused.err.count("\n") == 1
+    assert refused.err.startswith(f"error: {told}")
+    workspace.store("kitchen").unlink()
+    assert sumlctl("decode", "kitchen").code == 0
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
@@ -47,6 +59,8 @@ def test_decode_names_what_it_leaves_out(workspace, videos, sumlctl):
         (["kitchen", "--crf", "99"], 2, "--crf"),
         (["kitchen", "--short-side", "1"], 2, "--short-side"),
         (["kitchen", "--margin", "-1"], 2, "--margin"),
+        (["kitchen", "--margin", "nan"], 2, "--margin"),
+        (["kitchen", "--margin", "inf"], 2, "--margin"),
         ([], 2, "DATASET"),
     ],
 )

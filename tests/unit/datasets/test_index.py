@@ -250,13 +250,3 @@ def test_epic_through_index(workspace, tmp_path):
     index("kitchens", workspace, annotations=tmp_path)
     assert read(workspace, "videos", "kitchens")["path"].to_list() == ["P01/P01_01.MP4"]
     assert read(workspace, "clips", "kitchens")["verbs"].to_list() == [[2], [124]]
-
-
-def test_an_annotation_file_outside_the_folder_is_in_the_provenance(workspace, tmp_path):
-    other = write_csv(tmp_path / "other/train.csv", TRAIN)
-    body = KITCHEN.replace('"train.csv"', f'"{other.as_posix()}"').replace(', val = "val.csv"', "")
-    write_card(workspace, "kitchen", body)
-    index("kitchen", workspace, annotations=tmp_path / "annotations")
-    table = tables.read(workspace.table("kitchen", "clips"), "clips")
-    digest = hashlib.sha256(other.read_bytes()).hexdigest()
-    assert tables.metadata(table, "inputs")["train.csv"] == digest

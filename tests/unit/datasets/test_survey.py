@@ -8,7 +8,8 @@ import pytest
 from sumlctl import tables
 from sumlctl.datasets import survey as module
 from sumlctl.datasets.survey import survey
-from sumlctl.errors import SumlError
+from sumlctl.engine.units import Work
+from sumlctl.errors import SumlError, plain
 from sumlctl.video.probe import Probe
 from tests.annotation_files import write_card
 
@@ -28,13 +29,10 @@ class Prober:
     def __init__(self):
         self.asked = []
         self.whole = None
-        self.stop_after = None
 
-    def __call__(self, rates, *, jobs, whole):
+    def __call__(self, rates, work, executor, *, whole):
         self.whole = whole
         for path in reversed(list(rates)):  # results come in any order
-            if len(self.asked) == self.stop_after:
-                raise KeyboardInterrupt
             self.asked.append(path.name)
             yield path, self.probe(path, rates[path])
 
@@ -71,7 +69,7 @@ def look(workspace, root, prober):
             {"video_id": [v for v, _ in videos], "participant": [p for _, p in videos]}
         )
         prober.asked.clear()
-        found = survey(card, clips, root, table, jobs=1, **options)
+        found = survey(card, clips, root, table, Work(workspace.units("index k")), **options)
         tables.write(found.to_arrow(), table, "videos", inputs={}, config={})
         return found
 
@@ -106,7 +104,8 @@ def test_a_file_of_two_videos_is_probed_once(look, root, prober, workspace):
     (root / "all.mp4").write_text("a")
     card = write_card(workspace, "k", CARD.replace("{video_id}", "all"))
     clips = pl.DataFrame({"video_id": ["a", "b"], "participant": ["", ""]})
-    found = survey(card, clips, root, workspace.table("k", "videos"), jobs=1)
+    work = Work(workspace.units("index k"))
+    found = survey(card, clips, root, workspace.table("k", "videos"), work)
     assert prober.asked == ["all.mp4"]
     assert found["status"].to_list() == ["ok", "ok"]
 
@@ -178,20 +177,6 @@ def test_what_was_unreadable_is_probed_again_when_asked_for(look, root, prober, 
     assert found["status"].to_list() == ["ok", "ok"]
 
 
-def test_a_retry_that_is_interrupted_goes_on_where_it_stopped(look, root, prober, monkeypatch):
-    monkeypatch.setattr(module, "_SAVE_EVERY_S", 0.0)
-    for name in "abc":
-        (root / f"{name}.mp4").touch()
-    videos = [(name, "") for name in "abc"]
-    look(*videos)
-    prober.stop_after = 2
-    with pytest.raises(KeyboardInterrupt):
-        look(*videos, retry_unreadable=True)
-    prober.stop_after = None
-    look(*videos, retry_unreadable=True)
-    assert prober.asked == ["a.mp4"]  # the others are as unreadable as they were
-
-
 def test_a_damaged_table_of_an_earlier_survey_is_no_obstacle(look, root, prober, workspace):
     (root / "a.mp4").write_text("a")
     look(("a", ""))
@@ -201,24 +186,6 @@ def test_a_damaged_table_of_an_earlier_survey_is_no_obstacle(look, root, prober,
     assert prober.asked == ["a.mp4"]
 
 
-def test_an_interrupted_survey_goes_on_where_it_stopped(look, root, prober, workspace, monkeypatch):
-    monkeypatch.setattr(module, "_SAVE_EVERY_S", 0.0)
-    for name in "abcd":
-        (root / f"{name}.mp4").write_text(name)
-    videos = [(name, "") for name in "abcd"]
-    prober.stop_after = 2
-    with pytest.raises(KeyboardInterrupt):
-        look(*videos)
-    folder = workspace.table("k", "videos").parent
-    assert [file.name for file in folder.iterdir()] == ["videos.partial.parquet"]
-    prober.stop_after = None
-    found = look(*videos)
-    assert sorted(prober.asked) == ["a.mp4", "b.mp4"]
-    assert found["video_id"].to_list() == ["a", "b", "c", "d"]
-    assert found["status"].to_list() == ["ok"] * 4
-    assert [file.name for file in folder.iterdir()] == ["videos.parquet"]
-
-
 @pytest.mark.parametrize("video", ["../secret", "/etc/passwd", "P01/../../secret", "a\0b"])
 def test_a_video_that_escapes_its_folder_is_refused_unprobed(look, root, prober, video):
     (root.parent / "secret.mp4").write_text("s")
@@ -226,5 +193,5 @@ def test_a_video_that_escapes_its_folder_is_refused_unprobed(look, root, prober,
     with pytest.raises(SumlError) as caught:
         look(("a", ""), (video, ""))
     text = str(caught.value)
-    assert text.startswith(f"video {video} of k: path leaves its folder, got ")
+    assert text.startswith(f"video {plain(video)} of k: path leaves its folder, got ")
     assert prober.asked == []

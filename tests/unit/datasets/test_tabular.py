@@ -205,7 +205,9 @@ def test_strange_options_and_absent_files(read):
 
 
 def test_mapping_that_is_no_table(workspace, tmp_path):
-    body = json.dumps("x").join(["[reader]\nname = 'tabular'\nfiles = {}\ncolumns = ", "\n"])
+    body = json.dumps("x").join(
+        ["[reader]\nname = 'tabular'\nfiles = {a = 'a.csv'}\ncolumns = ", "\n"]
+    )
     card = write_card(workspace, "t", body + '[videos]\npaths = ["x"]')
     with pytest.raises(SumlError, match=r"reader\.columns is of another type, got 'x'"):
         tabular.read(card, tmp_path, tmp_path)

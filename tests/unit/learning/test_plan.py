@@ -10,7 +10,7 @@ from torch import nn
 
 from sumlctl import config
 from sumlctl.learning.plan import _kept_for_backward, memory_bytes, plan
-from sumlctl.learning.train import prepare
+from sumlctl.learning.prepare import prepare
 from sumlctl.learning.two_view import Branch, TwoView
 from tests.unit.learning import small_world
 

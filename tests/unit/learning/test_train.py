@@ -12,8 +12,10 @@ import torch
 
 from sumlctl import config, tables
 from sumlctl.errors import Interrupted, SumlError
+from sumlctl.learning import clips
 from sumlctl.learning import train as module
-from sumlctl.learning.train import prepare, train
+from sumlctl.learning.prepare import prepare
+from sumlctl.learning.train import train
 from sumlctl.learning.training import trainer
 from tests.builders import write_clips
 from tests.unit.learning import small_world
@@ -208,8 +210,9 @@ def test_too_few_clips_for_the_devices(world):
         )
         alone = prepare(world, pipeline(world, "loss.name=fpv-only"))
         assert alone.dimension is None
-        tpv = module.pairs.clips.load(world, ["exo"], "tpv", "train")
-        run = module._Run(world, alone, module.launch(1, "32-true"), world.root, *[None] * 3)
+        tpv = clips.load(world, ["exo"], "tpv", "train")
+        fabric = module.launch(1, "32-true")
+        run = module._Run(world, alone, alone.pipeline, fabric, world.root, *[None] * 3)
         data = module.stages.stage_one_data(alone.pipeline, tpv, {"tpv": alone.tasks["fpv"]})
         run._fit(
             "stage_one", alone.pipeline.stage_one, run._model(data.tasks, None), data, None, {}

@@ -10,6 +10,7 @@ import pytest
 from sumlctl import tables
 from sumlctl.errors import SumlError
 from sumlctl.narrations import choose
+from sumlctl.narrations import embed as module
 from sumlctl.narrations.embed import embed, is_latin
 from sumlctl.narrations.encoders import hashed
 from sumlctl.workspace import Workspace
@@ -78,7 +79,7 @@ def test_interrupted_run_goes_on_where_it_stopped(
 ) -> None:
     texts = [f"{'x ' * (1 + i % 3)}{i}" for i in range(40)]
     write_clips(workspace, "a", texts)
-    monkeypatch.setattr("sumlctl.narrations.vectors._SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(module, "_BLOCK", 8)
     with monkeypatch.context() as patched:
         patched.setattr(hashed, "load", lambda folder, device: Interrupting())
         with pytest.raises(KeyboardInterrupt):
@@ -86,8 +87,10 @@ def test_interrupted_run_goes_on_where_it_stopped(
     path = workspace.narrations("a", "hashed")
     assert not path.exists()
     assert workspace.encoders("a") == []
+    module._loaded.cache_clear()
     (done,) = embed(["a"], workspace, HASHED, batch_size=8)
     assert 0 < done.encoded < len(texts)
+    assert not workspace.units("embed a hashed").exists()
     assert [f.name for f in path.parent.glob("narrations*")] == [path.name]
     whole = vectors_of(path)
     for text in texts:

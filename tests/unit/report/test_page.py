@@ -194,3 +194,33 @@ def test_whole_or_absent(world, tmp_path, monkeypatch) -> None:
         page.write(world, "mine", out, previews=0, maps=0)
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
     assert out.read_text(encoding="utf-8") == "before"
+
+
+def test_names_errors_and_settings_are_no_markup(own_world, tmp_path) -> None:
+    """Whatever else comes from files: video ids, errors, loss terms, settings, cards."""
+    small_world.write_videos_table(
+        own_world,
+        "ego",
+        own_world.data("ego", "videos"),
+        status=["unreadable"] + ["ok"] * 7,
+        error=[EVIL] + [None] * 7,
+        video_id=[EVIL] + [f"v{i}" for i in range(1, 8)],
+    )
+    card = own_world.manifests / "ego.toml"
+    said = "".join(f"{key} = {json.dumps(EVIL)}\n" for key in ("title", "licence", "citation"))
+    body = 'homepage = "javascript:alert(3)"\nviewpoints = ["fpv"]\nreader = { name = "epic" }\n'
+    card.write_text(said + body + 'videos = { paths = ["{video_id}"] }\n', encoding="utf-8")
+    log = own_world.run("mine") / "log.jsonl"
+    place = {"stage": "stage_one", "epoch": 0, "step": 1, "loss": 1.0, "learning_rate": 0.1}
+    event = {"event": "steps", **place, "terms": {EVIL: 1.0, "$\\frac{$": 2.0, "=1+1": 3.0}}
+    with log.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(event) + "\n")
+    told = Origin(EVIL, EVIL, "changed", {EVIL: EVIL}, ())
+    out = tmp_path / "page.html"
+    page.write(own_world, "mine", out, previews=0, maps=0, lineage=told)
+    elements = Elements(out.read_text(encoding="utf-8"))
+    assert not [a for tag, a in elements.found if tag == "img" or "onerror" in a]
+    assert sum(tag == "script" for tag, _ in elements.found) == 5
+    assert "javascript:" not in out.read_text(encoding="utf-8")
+    tables = next(json.loads(s) for s in elements.scripts if s.startswith('{"'))
+    assert not [text for text in tables.values() for line in text.splitlines() if line[0] in "=+@"]

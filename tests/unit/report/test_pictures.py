@@ -51,7 +51,7 @@ def panel(task: str = "noun", viewpoint: str = "fpv", exact: bool = True) -> Pan
 
 
 def example(*panels: Panel) -> Example:
-    return Example("d/0", "open the door", list(panels))
+    return Example("d/0", "open the door", list(panels), "0" * 64)
 
 
 EXAMPLE = example(panel("verb"), panel("verb", "tpv"), panel("noun"))

@@ -10,7 +10,9 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from sumlctl import tables
 from sumlctl.errors import SumlError
 from sumlctl.evaluation.cam.examples import Example
 from sumlctl.learning.clips import Clip
@@ -88,22 +90,27 @@ def test_without_videos_there_is_a_reason(own_world) -> None:
         previews.films(own_world, pairs.read(own_world.pairs("ego", ["exo"])), 2)
 
 
-def strip(path, colour: str) -> None:
+def strip(path, colour: str, weights: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (60, 20), colour).save(path)
+    told = PngInfo()
+    told.add_text("sumlctl.weights", weights)
+    Image.new("RGB", (60, 20), colour).save(path, pnginfo=told)
 
 
 def test_strips_that_are_there_are_used(own_world) -> None:
     subject = find(own_world, "mine")
     folder = own_world.run("mine") / "figures" / "cam"
+    weights = tables.digest(own_world.checkpoint("mine"))
     for name in ("a", "b", "c"):
-        strip(folder / f"{name}.png", "red")
+        strip(folder / f"{name}.png", "red", weights)
+        os.utime(folder / f"{name}.png", ns=(1, 1))  # the clock was set back meanwhile
     found = maps.strips(subject, 2)
     assert [(one.name, one.width, one.height) for one in found] == [("a", 60, 20), ("b", 60, 20)]
     red, green, _ = np.asarray(picture(found[0].source)).mean(axis=(0, 1))
     assert red > 240 and green < 10
     assert maps.strips(subject, 0) == []
-    (folder / "a.png").write_bytes(b"no picture")
+    whole = (folder / "a.png").read_bytes()
+    (folder / "a.png").write_bytes(whole[: whole.index(b"IDAT") + 6])
     with pytest.raises(SumlError, match="not a picture"):
         maps.strips(subject, 1)
 
@@ -111,16 +118,17 @@ def test_strips_that_are_there_are_used(own_world) -> None:
 def test_strips_of_an_earlier_training_are_drawn_anew(own_world, monkeypatch) -> None:
     subject = find(own_world, "mine")
     folder = own_world.run("mine") / "figures" / "cam"
-    strip(folder / "old.png", "red")
-    os.utime(folder / "old.png", ns=(1, 1))
+    strip(folder / "old.png", "red", "0" * 64)
+    later_ns = own_world.checkpoint("mine").stat().st_mtime_ns + 10**9
+    os.utime(folder / "old.png", ns=(later_ns, later_ns))  # the clock was set back meanwhile
     asked = {}
 
     def examples(_, run: str, *, count: int):
         asked.update(run=run, count=count)
-        return iter([Example("ego/5", "colour 5", [])])
+        return iter([Example("ego/5", "colour 5", [], "")])
 
     monkeypatch.setattr("sumlctl.evaluation.cam.examples.cam", examples)
-    monkeypatch.setattr("sumlctl.report.heatmaps.strip", lambda _, path: strip(path, "blue"))
+    monkeypatch.setattr("sumlctl.report.heatmaps.strip", lambda _, path: strip(path, "blue", ""))
     (one,) = maps.strips(subject, 1)
     assert asked == {"run": "mine", "count": 1}
     assert one.name == "ego_5"

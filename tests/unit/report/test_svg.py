@@ -66,3 +66,11 @@ def test_numbers_as_csv() -> None:
         ["a, b", repr(1 / 3)],
         ['"c"', "-2"],
     ]
+
+
+def test_a_spreadsheet_computes_no_text():
+    texts = ['=HYPERLINK("http://x")', "+1", "-1", "@x", "\tx", "open door"]
+    rows = list(csv.reader(io.StringIO(svg.as_csv(["=a"], [[t, -1.5] for t in texts]))))
+    assert rows[0] == ["'=a"]
+    assert [row[0] for row in rows[1:]] == [*(f"'{t}" for t in texts[:5]), "open door"]
+    assert {row[1] for row in rows[1:]} == {"-1.5"}

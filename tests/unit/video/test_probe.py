@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import os
 import time
+from dataclasses import asdict
 
 import av
 import pytest
 
+from sumlctl.engine.executors import Local
+from sumlctl.engine.units import Work
 from sumlctl.video import probe as probe_module
 from sumlctl.video.probe import Probe, probe, probe_many
 
@@ -143,19 +146,22 @@ def test_a_wrong_extension_does_not_matter(make_video):
     assert (found.status, found.container, found.n_frames) == ("ok", "matroska,webm", 40)
 
 
-def hang_with_decord(path, *, ask_decord=True, **options):
-    """Stands in for the probe of one file where decord's native code hangs or crashes."""
-    if ask_decord:
-        if "crash" in path.name:
+def hang_with_decord(wanted):
+    """Stands in for the look at one file where decord's native code hangs or crashes."""
+    if wanted.ask_decord:
+        if "crash" in wanted.path.name:
             os.abort()
         time.sleep(600)
-    return Probe("ok", n_frames=40)
+    return asdict(Probe("ok", n_frames=40))
 
 
 def test_many_files_are_probed_and_decords_hangs_and_crashes_survived(tmp_path, monkeypatch):
     paths = [tmp_path / name for name in ("crash.mp4", "hang.mp4")]
-    monkeypatch.setattr(probe_module, "_probe_one", hang_with_decord)
-    found = dict(probe_many(dict.fromkeys(paths), jobs=2, deadline_s=1))
+    for path in paths:
+        path.touch()
+    monkeypatch.setattr(probe_module, "look", hang_with_decord)
+    work = Work(tmp_path / "units")
+    found = dict(probe_many(dict.fromkeys(paths), work, Local(2), deadline_s=1))
     assert found == {
         paths[0]: Probe("ok", "with decord: worker died, signal 6 (Aborted)", n_frames=40),
         paths[1]: Probe("ok", "with decord: no answer within 1 s", n_frames=40),
@@ -166,11 +172,11 @@ def test_many_files_are_probed_and_decords_hangs_and_crashes_survived(tmp_path, 
 LARGEST_STREAM = {"torchcodec_nasa_13013.mp4": 390}
 
 
-def test_real_files_have_the_frames_that_peers_decode(shared_data):
+def test_real_files_have_the_frames_that_peers_decode(shared_data, tmp_path):
     with (shared_data / "videos.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     paths = {shared_data / "videos" / row["folder"] / row["file"]: row for row in rows}
-    found = dict(probe_many(dict.fromkeys(paths), jobs=2))
+    found = dict(probe_many(dict.fromkeys(paths), Work(tmp_path), Local(2)))
     assert found.keys() == paths.keys()
     for path, row in paths.items():
         result, name = found[path], row["file"]

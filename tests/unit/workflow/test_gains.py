@@ -55,6 +55,8 @@ def test_a_gain_is_the_mean_of_the_seeds_differences(seeded, sumlctl, tmp_path):
     with figure.with_suffix(".csv").open() as file:
         assert len(list(csv.DictReader(file))) == len(rows)
     assert "sum-l" in sumlctl(*words).out
+    fewer = sumlctl(*words, "--json", "--set", "seed=1").err
+    assert "sum-l is left out: 1 of its seeds evaluated as fpv-only's" in fewer
 
 
 def test_what_cannot_be_compared(seeded, sumlctl, workspace):

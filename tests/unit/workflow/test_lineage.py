@@ -78,6 +78,22 @@ def test_what_changed_and_what_is_gone_since(ran, copied):
     assert trail[TRAINED].status == lineage.AS_MADE
 
 
+def test_an_earlier_run_that_is_kept_does_not_claim_the_files_of_the_new_one(ran, copied, sumlctl):
+    workspace = copied(ran)
+    assert sumlctl("run", "tiny", "--from", "train", "--set", "seed=7").code == 0
+    kept = "runs/tiny.old/checkpoints/stage_two.pt"
+    seeds = {}
+    for name in (TRAINED, kept):
+        trail = lineage.trace(workspace, workspace.root / name)
+        assert {file.status for file in trail.values()} == {lineage.AS_MADE}
+        assert trail[name].command.startswith("sumlctl train tiny --run tiny")
+        seeds[name] = trail[name].settings["seed"]
+    assert seeds == {TRAINED: 7, kept: 0}
+    measured = lineage.trace(workspace, workspace.run("tiny.old") / "metrics.parquet")
+    assert kept in measured
+    assert TRAINED not in measured
+
+
 def test_no_such_file(ran):
     with pytest.raises(SumlError, match="no such file"):
         lineage.trace(ran, ran.root / "figures" / "none.png")

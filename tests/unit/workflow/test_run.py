@@ -236,16 +236,3 @@ def test_several_machines_are_refused(ran, copied, sumlctl):
 def test_a_pipeline_without_datasets(sumlctl):
     done = sumlctl("run", "sum-l")
     assert "leaves its datasets open, got no data.fpv and no data.tpv;" in done.err
-
-
-def test_a_store_is_made_where_the_pipeline_asks_for_it(ran, copied, sumlctl):
-    workspace = copied(ran)
-    path = workspace.pipelines / "tiny.toml"
-    path.write_text(path.read_text().replace('"index",', '"index", "decode",', 1))
-    done = sumlctl("run", "tiny")
-    assert tiny.commands(done.out) == ["decode tiny-fpv", "decode tiny-tpv"]
-    assert "tiny: nothing to do" in sumlctl("run", "tiny").out
-    assert sumlctl("decode", "tiny-tpv", "--crf", "30").code == 0
-    assert "tiny: nothing to do" in sumlctl("run", "tiny").out
-    workspace.segments("tiny-fpv").unlink()
-    assert tiny.commands(sumlctl("run", "tiny").out) == ["decode tiny-fpv"]

@@ -8,6 +8,7 @@ import shutil
 import polars as pl
 
 from sumlctl.learning.training import trainer
+from sumlctl.workflow import receipts
 from tests.unit.workflow import tiny
 
 
@@ -45,6 +46,33 @@ def test_a_cell_that_fails_is_survived_and_named(swept, copied, sumlctl):
         "train tiny.sum-l",
         "eval tiny.sum-l",
     ]
+
+
+def test_the_page_follows_from_the_runs_that_it_shows_beside(swept, copied, sumlctl):
+    workspace = copied(swept)
+    path = workspace.pipelines / "tiny.toml"
+    path.write_text(path.read_text().replace('"eval"]', '"eval", "report"]'))
+    assert tiny.statuses(sumlctl("run", "tiny", "--json"))["report tiny.sum-l"] == "done"
+    other = "runs/tiny.fpv-only/predictions.parquet"
+    left = receipts.read(workspace.run("tiny.sum-l") / "receipts" / "report.json")
+    assert other in left.inputs
+    assert "nothing to do" in sumlctl("run", "tiny").out
+    assert sumlctl("eval", "tiny.fpv-only", "--views", "2x1").code == 0
+    rows = json.loads(sumlctl("run", "tiny", "--dry-run", "--json").out)["steps"]
+    (page,) = (row for row in rows if row["step"] == "report tiny.sum-l")
+    assert page["reasons"] == [f"input {other} changed"]
+
+
+def test_a_page_that_was_written_by_hand_is_no_edit(swept, copied, sumlctl):
+    workspace = copied(swept)
+    path = workspace.pipelines / "tiny.toml"
+    path.write_text(path.read_text().replace('"eval"]', '"eval", "report"]'))
+    assert sumlctl("run", "tiny").code == 0
+    before = (workspace.run("tiny.sum-l") / "report.html").read_bytes()
+    assert sumlctl("report", "tiny.sum-l", "--previews", "0", "--maps", "0").code == 0
+    assert (workspace.run("tiny.sum-l") / "report.html").read_bytes() != before
+    assert tiny.commands(sumlctl("run", "tiny").out) == ["report tiny.sum-l"]
+    assert "nothing to do" in sumlctl("run", "tiny").out
 
 
 def test_an_unexpected_fault_of_a_cell_leaves_its_traceback(swept, copied, sumlctl, monkeypatch):

@@ -6,21 +6,21 @@ import errno
 import os
 import shutil
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
-from sumlctl.errors import SumlError
+from sumlctl.engine.executors import Local
+from sumlctl.errors import SumlError, WriteError
 from sumlctl.learning import clips, reading
+from sumlctl.tables import whole_file
 from sumlctl.video.store import build as module
-from sumlctl.video.store import make as making
 from sumlctl.video.store.build import decode
 from sumlctl.video.store.encode import Settings
 from sumlctl.video.store.plan import Wanted
 from sumlctl.video.store.trial import estimate
 from tests.unit.video.store import kitchen
 
-WANTED = Wanted(Settings(), 0.2, whole=False)
+WANTED = Wanted(Settings(256, 22), 0.2, whole=False)
 # v0's two clips overlap; v1's lie apart.
 FILES = ["v 2.00000800.mp4", "v0.00000300.mp4", "v1.00000000.mp4", "v1.00002800.mp4"]
 FILES.append("v3%2Fa.00001800.mp4")
@@ -46,7 +46,7 @@ def load(workspace):
 
 
 def test_overlapping_clips_are_stored_once_and_a_second_time_nothing_is_done(workspace, videos):
-    done = decode("kitchen", workspace, WANTED, jobs=2)
+    done = decode("kitchen", workspace, WANTED, executor=Local(2))
     assert files(workspace) == FILES
     assert (done.clips, done.stored, done.files, done.made) == (6, 6, 5, 5)
     assert done.video_s == pytest.approx(1.9 + 1.2 + 1.2 + 3.2 + 1.4)
@@ -75,11 +75,11 @@ def test_an_interrupted_run_goes_on_where_it_stopped(workspace, videos, monkeypa
     made = []
     add = module._Store.add
 
-    def stop_at_the_third(self, unit, result):
-        add(self, unit, result)
-        made.append(unit.job.target.name)
+    def stop_at_the_third(self, file, result):
+        add(self, file, result)
+        made.append(file.job.target.name)
         if len(made) == 3:
-            (self.work.path.parent / ".left-over.tmp").touch()
+            (self.plan.path.parent / ".left-over.tmp").touch()
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -152,21 +152,17 @@ def test_a_stored_file_that_is_damaged_is_not_believed(workspace, videos, number
     assert said.count("The video itself is read.") == 1
 
 
-def test_a_disk_that_is_full_ends_the_run_with_one_error(workspace, videos, monkeypatch, tmp_path):
-    def full(self, content):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", full)
-        job = making.Job(videos / "v0.mp4", making.Span(0, 1000), Settings(), tmp_path / "x.mp4")
-        refused = making.make(job)
-    assert refused == making.NotWritten(errno.ENOSPC, tmp_path / "x.mp4")
-    assert not list(tmp_path.glob("*x.mp4*"))
-    monkeypatch.setattr(
-        module.supervise, "run", lambda _, todo, **limits: ((job, refused) for job in [*todo][:1])
-    )
-    with pytest.raises(SumlError, match="the disk is full"):
+def test_a_disk_that_is_full_ends_the_run_with_one_error(workspace, videos, monkeypatch):
+    monkeypatch.setattr(module, "make", full_disk)
+    with pytest.raises(WriteError, match="the disk is full"):
         decode("kitchen", workspace, WANTED)
+    assert files(workspace) == []
+
+
+def full_disk(job):
+    """Stands in for `make` where the disk takes nothing more."""
+    with whole_file(job.target):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_without_any_video(workspace, videos):

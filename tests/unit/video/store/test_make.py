@@ -13,7 +13,7 @@ from sumlctl.errors import SumlError
 from sumlctl.video.probe import probe
 from sumlctl.video.read import read_frames
 from sumlctl.video.store.encode import Settings
-from sumlctl.video.store.make import Job, make, try_out
+from sumlctl.video.store.make import Job, Made, make, try_out
 from sumlctl.video.store.spans import Span
 from sumlctl.video.store.stored import Segment, read_stored
 from tests.unit.video.awkward import AWKWARD, lying
@@ -35,10 +35,10 @@ def store(tmp_path):
 
     def of(video, start_ms, stop_ms, settings=None):
         target = tmp_path / "store" / f"{video.name}.{start_ms}.mp4"
-        job = Job(video, Span(start_ms, stop_ms), settings or Settings(), target)
-        made = make(job)
+        job = Job(video, Span(start_ms, stop_ms), settings or Settings(256, 22), target)
+        made = Made(**make(job))
         span = job.span
-        ends = made.first_tick, made.last_tick, made.tick
+        ends = made.first_tick, made.last_tick, Fraction(made.tick_num, made.tick_den)
         return Segment(target, span.start_s, span.stop_s, *ends), made
 
     return of
@@ -69,7 +69,8 @@ def test_the_same_frames_are_on_screen_at_any_time(make_video, numbers, store, n
 
 def test_a_stretch_begins_with_the_frame_that_is_on_screen(make_video, numbers, store):
     segment, made = store(make_video("video.mp4"), 1250, 2010)
-    assert (made.first_tick * made.tick, made.last_tick * made.tick) == (
+    tick = Fraction(made.tick_num, made.tick_den)
+    assert (made.first_tick * tick, made.last_tick * tick) == (
         Fraction(12, 10),
         Fraction(20, 10),
     )
@@ -97,7 +98,7 @@ def test_groups_are_closed_and_nothing_refers_to_most_pictures(make_video, store
 
 def test_a_large_picture_is_scaled_and_turned_upright(make_video, numbers, store):
     video = make_video("turned.mp4", paint=lying(90), rotation=90)  # 128 x 32 upright
-    _, made = store(video, 0, 2000, Settings(short_side=16))
+    _, made = store(video, 0, 2000, Settings(16, 22))
     assert (made.width, made.height) == (64, 16)
     segment, made = store(video, 0, 2000)
     assert (made.width, made.height) == (128, 32)
@@ -107,7 +108,7 @@ def test_a_large_picture_is_scaled_and_turned_upright(make_video, numbers, store
 def test_psnr_is_that_of_the_pictures_handed_out(make_video, store):
     video = make_video("noisy.mp4", paint=noisy)
     for crf in (10, 40):
-        segment, made = store(video, 0, 4000, Settings(crf=crf))
+        segment, made = store(video, 0, 4000, Settings(256, crf))
         times_s = [i / 10 + 0.05 for i in range(40)]
         original, stored = read_frames(video, times_s), read_stored([segment], times_s)
         mse = np.mean((original.pixels.astype(float) - stored.pixels) ** 2)
@@ -119,7 +120,7 @@ def test_a_file_that_is_no_video_is_not_stored(tmp_path):
     page = tmp_path / "page.mp4"
     page.write_bytes(b"<html>404</html>")
     with pytest.raises(SumlError, match=r"page\.mp4: cannot be read, got InvalidDataError"):
-        make(Job(page, Span(0, 1000), Settings(), tmp_path / "store" / "x.mp4"))
+        make(Job(page, Span(0, 1000), Settings(256, 22), tmp_path / "store" / "x.mp4"))
 
 
 def test_what_cannot_be_read_to_its_end_is_not_stored(make_video, damage, tmp_path):
@@ -128,15 +129,15 @@ def test_what_cannot_be_read_to_its_end_is_not_stored(make_video, damage, tmp_pa
     damage(video, 20)
     target = tmp_path / "store" / "x.mp4"
     with pytest.raises(SumlError, match=r"damaged\.mp4: ends after 2 s, got InvalidDataError"):
-        make(Job(video, Span(1500, 3000), Settings(), target))
+        make(Job(video, Span(1500, 3000), Settings(256, 22), target))
     with pytest.raises(SumlError, match=r"damaged\.mp4: ends after 4 s, got the end of the file"):
-        make(Job(video, Span(3700, 4500), Settings(), target))
+        make(Job(video, Span(3700, 4500), Settings(256, 22), target))
     assert not list(target.parent.glob("*"))
 
 
 def test_a_trial_writes_nothing_and_costs_the_same(make_video, store, tmp_path):
     video = make_video("video.mp4", paint=noisy)
-    cost = try_out(Job(video, Span(0, 4000), Settings(), tmp_path / "trial" / "x.mp4"))
+    cost = try_out(Job(video, Span(0, 4000), Settings(256, 22), tmp_path / "trial" / "x.mp4"))
     _, made = store(video, 0, 4000)
     assert (cost.n_frames, cost.size_bytes) == (made.n_frames, made.size_bytes)
     assert cost.work_s > 0

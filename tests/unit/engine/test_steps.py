@@ -1,0 +1,64 @@
+"""The data steps on every engine: the same bytes, and never the same work twice."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from sumlctl.datasets.index import index
+from sumlctl.narrations import choose
+from sumlctl.narrations import embed as embedding
+from sumlctl.video.store.build import decode
+from sumlctl.video.store.encode import Settings
+from sumlctl.video.store.plan import Wanted
+from sumlctl.workspace import Workspace
+from tests.annotation_files import KITCHEN, kitchen_row, write_card, write_csv
+from tests.unit.video import numbered
+
+WANTED = Wanted(Settings(256, 22), 0.2, whole=False)
+# What the tables are, by whoever they are made: filled in by the first engine.
+FIRST: dict[str, str] = {}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Two sound videos, one broken, one absent, and clips of each."""
+    folder = tmp_path_factory.mktemp("data")
+    rows = [
+        kitchen_row(f"{video}{i}", video, str(i), str(i + 1.5), f"take cup {i} of {video}")
+        for video in ("one", "two", "broken", "absent")
+        for i in range(2)
+    ]
+    write_csv(folder / "annotations/train.csv", rows)
+    write_csv(folder / "annotations/val.csv", [kitchen_row("v", "one", "0", "1")])
+    (folder / "videos").mkdir()
+    for name in ("one", "two"):
+        numbered.write(folder / f"videos/{name}.mp4", paint=numbered.noisy)
+    (folder / "videos/broken.mp4").write_bytes(b"no video")
+    return folder
+
+
+def steps(workspace, data, executor, monkeypatch):
+    """Does the data steps; digests of everything that they wrote."""
+    write_card(workspace, "kitchen", KITCHEN)
+    folders = {"annotations": data / "annotations", "videos": data / "videos"}
+    index("kitchen", workspace, executor=executor, **folders)
+    monkeypatch.setattr(embedding, "_BLOCK", 3)
+    list(embedding.embed(["kitchen"], workspace, choose.choose("hashed"), executor=executor))
+    decode("kitchen", workspace, WANTED, executor=executor)
+    written = [*workspace.manifests.rglob("*.parquet"), *workspace.store("kitchen").iterdir()]
+    return {
+        path.relative_to(workspace.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in written
+    }
+
+
+def test_all_engines_write_the_same_bytes(executor, data, tmp_path, monkeypatch):
+    workspace = Workspace(tmp_path)
+    found = steps(workspace, data, executor, monkeypatch)
+    assert len(found) == 3 + 1 + 2  # three tables, the store's, and a file for each sound video
+    assert found == (FIRST or found)
+    FIRST.update(found)
+    assert not [*workspace.units("x").parent.iterdir()]
+    assert steps(workspace, data, executor, monkeypatch) == found
