@@ -91,7 +91,7 @@ class Judge:
             if not _is_utf8(key) or not _is_utf8(value) or not self._is_sound(name, value):
                 raise self.damaged(name, repr(value[:60]))
 
-    def keys(self, table: pa.Table) -> None:
+    def keys(self, table: pa.Table | pa.RecordBatch) -> None:
         """Raises a SumlError where a value is missing that no row can do without."""
         names = table.column_names if self._kind in _EVERY else _KEYS.get(self._kind, ())
         for name in set(names).intersection(table.column_names):

@@ -224,6 +224,7 @@ def read(path: Path, kind: str, columns: Sequence[str] | None = None) -> pa.Tabl
     Raises:
         SumlError: missing, truncated, not a table of this program, of another kind or version.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     with _readable(path, kind):
@@ -234,7 +235,12 @@ def read(path: Path, kind: str, columns: Sequence[str] | None = None) -> pa.Tabl
             partitioning=None,
             page_checksum_verification=True,
         )
-        return _sound(table, path, kind)
+        table.validate(full=True)
+        # Without what a file says of single columns, at which polars may end its process.
+        plain = pa.schema([(f.name, f.type) for f in table.schema], table.schema.metadata)
+        table = pa.Table.from_arrays(table.columns, schema=plain)
+        _judge(path, kind).keys(table)
+    return table
 
 
 def batches(path: Path, kind: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -252,19 +258,8 @@ def batches(path: Path, kind: str, columns: Sequence[str]) -> Iterator[pa.Record
         check(path, kind, file.schema_arrow)
         for batch in file.iter_batches(_BATCH, columns=list(columns)):
             batch.validate(full=True)
+            _judge(path, kind).keys(batch)
             yield batch
-
-
-def _sound(table: pa.Table, path: Path, kind: str) -> pa.Table:
-    """A table whose rows and keys are what they should be."""
-    import pyarrow as pa
-
-    table.validate(full=True)
-    # Without what a file says of single columns, at which polars may end its process.
-    plain = pa.schema([(f.name, f.type) for f in table.schema], table.schema.metadata)
-    table = pa.Table.from_arrays(table.columns, schema=plain)
-    _judge(path, kind).keys(table)
-    return table
 
 
 @contextmanager

@@ -30,7 +30,7 @@ class Workspace:
         return self.root / ".locks"
 
     def units(self, work: str) -> Path:
-        """Where the units of a piece of work, such as `index ek55`, leave their receipts."""
+        """Receipts of the units of a work that is under way, such as `index ek55`."""
         return self.root / ".units" / quote(work, safe="")
 
     @property

@@ -79,9 +79,9 @@ def mine_pairs(
     settings = pairs.Settings(split, top_k, min_similarity, assign, index, seed, match, recall)
     step = data_steps.mine_pairs(workspace, fpv, tpv, encoder or "", settings.told())
     with (
+        executors.executor(engine, 1, address) as who,
         locks.alone(workspace, f"mine-pairs {step.about}"),
         receipts.begun(workspace, step),
-        executors.executor(engine, 1, address) as who,
     ):
         mined = pairs.mine(
             fpv, tpv, workspace, settings, encoder=encoder, device=device, executor=who

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import polars as pl
 
 from sumlctl import tables
 from sumlctl.engine.executors import HERE, Executor
-from sumlctl.engine.units import stands_on
+from sumlctl.engine.units import Work, stands_on
 from sumlctl.errors import SumlError
 from sumlctl.mining import labels
 from sumlctl.mining.pool import Side, narrated
@@ -149,7 +148,7 @@ def mine(
     }
     extra = {"search": guarantee._asdict()} if guarantee else {}
     tables.write(kept.to_arrow(), path, "pairs", inputs=inputs, config=config, extra=extra)
-    shutil.rmtree(folder, ignore_errors=True)  # nobody else's, and the table has it all
+    Work(folder).forget()  # the table has it all
     return Mined(pairs, kept, first, pool, found, guarantee, vectors.encoder["name"], path)
 
 

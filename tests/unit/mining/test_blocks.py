@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sumlctl.engine.executors import Local, executor
+from sumlctl.engine.executors import Local
 from sumlctl.errors import SumlError
 from sumlctl.mining.search import blocks as module
-from sumlctl.mining.search import nearest
 from sumlctl.mining.search.blocks import Blocks, Vectors, block_rows, shard_rows
 
 
@@ -54,16 +53,6 @@ def test_any_cut_gives_the_bits_of_brute_force(
     cut = Blocks(folder, Local(1), "cpu", None, shard * 6 * 4, block)
     found = cut.nearest(*save(folder, queries, base), k)
     similarity, row = brute_force(queries, base, k)
-    assert np.array_equal(found.row, row)
-    assert np.array_equal(found.similarity, similarity)
-
-
-def test_ray_gives_the_same_bits(tmp_path: Path, ray_cluster: str) -> None:
-    queries, base = tied(3)
-    with executor("ray", 1, ray_cluster) as workers:
-        cut = Blocks(tmp_path, workers, "cpu", None, 24 * 40, 12)
-        found = cut.nearest(*save(tmp_path, queries, base), 4)
-    similarity, row = nearest(queries, base, 4, device="cpu")
     assert np.array_equal(found.row, row)
     assert np.array_equal(found.similarity, similarity)
 
