@@ -96,6 +96,22 @@ def test_groups_are_closed_and_nothing_refers_to_most_pictures(make_video, store
     assert "".join(kinds).startswith("IPbbbPbbb" * 4)
 
 
+def test_what_else_is_in_memory_does_not_show_in_a_file(make_video, tmp_path):
+    """x264's macroblock tree, for one, reads memory that it has not written."""
+    rng = np.random.default_rng(0)
+    job = Job(
+        make_video("x.mp4", paint=noisy), Span(0, 4000), Settings(256, 22), tmp_path / "stored.mp4"
+    )
+    contents = set()
+    for _ in range(6):
+        sizes = rng.integers(1_000, 3_000_000, 40)
+        junk = [rng.integers(0, 256, size, dtype=np.uint8) for size in sizes]
+        del junk
+        make(job)
+        contents.add(job.target.read_bytes())
+    assert len(contents) == 1
+
+
 def test_a_large_picture_is_scaled_and_turned_upright(make_video, numbers, store):
     video = make_video("turned.mp4", paint=lying(90), rotation=90)  # 128 x 32 upright
     _, made = store(video, 0, 2000, Settings(16, 22))
