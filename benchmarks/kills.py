@@ -64,10 +64,10 @@ class Drill(NamedTuple):
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = drill(Path(folder), PIPELINE, KILLS, seed=0)
-    rows = [{"step": step, "kills": n} for step, n in found.hit.most_common()]
-    total = {"kills": found.kills, "rounds": found.rounds}
+    total = {"step": "all", "kills": found.kills, "rounds": found.rounds}
     faults = {"made anew": len(found.repeated), "differing": len(found.differing)}
-    rows.append({"step": "all", **total, **faults})
+    rows: list[dict[str, Any]] = [total | faults]
+    rows += [{"step": step, "kills": n} for step, n in found.hit.most_common()]
     report("kills", "SIGKILL at random moments, then the same command again", rows)
     for text in (*found.repeated, *found.differing):
         print(text)  # noqa: T201
