@@ -1,4 +1,4 @@
-"""Arrow schemas of every manifest, whole-or-absent writes with provenance, and checked reads."""
+"""Manifests: whole-or-absent writes with provenance, and checked reads; `schemas` has columns."""
 
 from __future__ import annotations
 
@@ -13,142 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from sumlctl import __version__
 from sumlctl.errors import SumlError, from_os_error
+from sumlctl.schemas import MAKERS, schema
 from sumlctl.soundness import Judge
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Which command makes a table, for the error that says it is not there.
-_MAKERS = {
-    "videos": "sumlctl index",
-    "clips": "sumlctl index",
-    "segments": "sumlctl decode",
-    "narrations": "sumlctl embed",
-    "pairs": "sumlctl mine-pairs",
-    "predictions": "sumlctl eval",
-    "metrics": "sumlctl eval",
-    "results": "sumlctl run",
-}
-
 # Statuses of clips that have frames.
 DECODABLE = ("ok", "truncated")
 
 _BATCH = 2**15  # rows
-
-# What every row of metrics says.
-_MEASURE = {
-    "protocol": "string",
-    "task": "string",
-    "subset": "string",
-    "metric": "string",
-    "k": "int16",
-    "value": "double",
-}
-_COLUMNS: dict[str, dict[str, str]] = {
-    "videos": {
-        "dataset": "string",
-        "video_id": "string",
-        "path": "string",
-        "status": "string",
-        "error": "string",
-        "container": "string",
-        "codec": "string",
-        "width": "int32",
-        "height": "int32",
-        "rotation": "int16",
-        "fps": "double",
-        "n_frames": "int64",
-        "duration_s": "double",
-        "size_bytes": "int64",
-        "mtime_ns": "int64",
-    },
-    "clips": {
-        "clip_id": "string",
-        "dataset": "string",
-        "viewpoint": "string",
-        "split": "string",
-        "video_id": "string",
-        "participant": "string",
-        "start_s": "double",
-        "stop_s": "double",
-        "narration": "string",
-        "verbs": "list<int32>",
-        "nouns": "list<int32>",
-        "actions": "list<int32>",
-        "status": "string",
-    },
-    # A file of the store. `start_s` to `stop_s` is what can be asked of it; its frames have
-    # timestamps from `first_tick` to `last_tick`, counted from the video's first frame in ticks of
-    # `tick_num` / `tick_den` seconds. `video_size_bytes` and `video_mtime_ns` are of the video that
-    # it was made from.
-    "segments": {
-        "video_id": "string",
-        "file": "string",
-        "start_s": "double",
-        "stop_s": "double",
-        "first_tick": "int64",
-        "last_tick": "int64",
-        "tick_num": "int64",
-        "tick_den": "int64",
-        "n_frames": "int64",
-        "width": "int32",
-        "height": "int32",
-        "size_bytes": "int64",
-        "psnr_db": "double",
-        "settings": "string",
-        "video_size_bytes": "int64",
-        "video_mtime_ns": "int64",
-    },
-    "narrations": {"text": "string", "vector": "vector"},
-    "pairs": {
-        "fpv_clip_id": "string",
-        "tpv_clip_id": "string",
-        "rank": "int16",
-        "similarity": "float",
-        "fpv_narration": "string",
-        "tpv_narration": "string",
-        "tpv_dataset": "string",
-        "shared_verb": "bool",
-        "shared_noun": "bool",
-    },
-    "predictions": {
-        "clip_id": "string",
-        "task": "string",
-        "scores": "list<float>",
-        "target": "list<int32>",
-        "n_views": "int16",
-    },
-    "metrics": {
-        **_MEASURE,
-        "n_clips": "int64",
-        "n_views": "int16",
-    },
-    # One row per run of a sweep and number: the metrics of all of them, beside the paper's.
-    "results": {
-        "cell": "string",
-        "group": "string",
-        "run": "string",
-        "seed": "int64",
-        "settings": "string",
-        **_MEASURE,
-        "paper": "double",
-        "n_clips": "int64",
-        "n_views": "int16",
-    },
-}
-
-
-def schema(kind: str, dimension: int | None = None) -> pa.Schema:
-    """The Arrow schema of a table; `narrations` needs the vectors' dimension."""
-    import pyarrow as pa
-
-    types = {
-        "vector": pa.list_(pa.float32(), dimension or -1),
-        "list<int32>": pa.list_(pa.int32()),
-        "list<float>": pa.list_(pa.float32()),
-    }
-    columns = _COLUMNS[kind].items()
-    return pa.schema([(n, types.get(t) or pa.type_for_alias(t)) for n, t in columns])
 
 
 def digest(path: Path) -> str:
@@ -275,7 +149,7 @@ def _readable(path: Path, kind: str) -> Iterator[None]:
             "not a whole Parquet file",
             got=[*str(error).splitlines(), type(error).__name__][0][:120],
             expected=f"a {kind} table",
-            fix=f"Delete it and make it again with `{_MAKERS[kind]}`.",
+            fix=f"Delete it and make it again with `{MAKERS[kind]}`.",
         ) from error
 
 
@@ -292,7 +166,7 @@ def there(path: Path, kind: str) -> Path:
         "table is missing",
         got="no file",
         expected=f"a {kind} table",
-        fix=f"Make it with `{_MAKERS[kind]}`.",
+        fix=f"Make it with `{MAKERS[kind]}`.",
     )
 
 
@@ -303,7 +177,7 @@ def check(path: Path, kind: str, found: pa.Schema) -> None:
 
 
 def _judge(path: Path, kind: str) -> Judge:
-    return Judge(path, kind, f"Delete it and make it again with `{_MAKERS[kind]}`.")
+    return Judge(path, kind, f"Delete it and make it again with `{MAKERS[kind]}`.")
 
 
 def made_with(path: Path, kind: str, table: pa.Table, *needed: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -175,6 +176,19 @@ def _one(name: str) -> str:
             fix="Correct it in the command or in the pipeline.",
         )
     return name
+
+
+def all_inside(root: Path, relatives: Iterable[str], where: object) -> None:
+    """Insists on the same for very many paths.
+
+    Raises:
+        SumlError: one escapes.
+    """
+    base = os.path.realpath(root)
+    for relative in relatives:
+        escapes = "\0" in relative or relative.startswith("/")
+        if escapes or not os.path.realpath(f"{base}/{relative}").startswith(f"{base}/"):
+            inside(root, relative, where)
 
 
 def inside(root: Path, relative: str, where: object) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +36,22 @@ def shared_data() -> Path:
     if not data.is_dir():
         pytest.skip(f"REAL DATA ABSENT: {data} is not there; set SUMLCTL_SHARED")
     return data
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[str]:
+    """The address of a cluster of two nodes on this machine, with a processor each."""
+    pytest.importorskip("ray", reason="the engine `ray` is not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        root = str(Path(__file__).parents[1])
+        patch.setenv("PYTHONPATH", os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]))
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        from ray.cluster_utils import Cluster
+
+        nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+        nodes.add_node(num_cpus=1)
+        yield nodes.address
+        nodes.shutdown()
 
 
 @pytest.fixture

@@ -69,17 +69,16 @@ class Process:
     def send(self, number: int) -> None:
         os.kill(self.pid, number)
 
-    def ended(self, code: int = 0, timeout_s: float = 120) -> str:
-        """Waits for its end; what it said, without a traceback."""
+    def over(self, code: int, timeout_s: float = 120) -> None:
+        """Waits for its end with an exit code."""
         self._process.join(timeout_s)
         assert self.code == code, self.said
+
+    def ended(self, code: int = 0) -> str:
+        """Waits for its end; what it said, without a traceback."""
+        self.over(code)
         assert "Traceback" not in self.said, self.said
         return self.said
-
-    def over(self, timeout_s: float = 120) -> None:
-        """Waits for its end, whatever it is."""
-        self._process.join(timeout_s)
-        assert self.code is not None, self.said
 
     def wait_until(self, true: Callable[[], bool], timeout_s: float = 120) -> None:
         """Waits for something to become true while it runs."""

@@ -75,17 +75,18 @@ def index(
     done = []
     with executors.executor(engine, jobs, address) as who:
         for name in datasets:
-            step = data_steps.index(workspace, name, annotations, videos)
-            with locks.alone(workspace, f"index {name}"), receipts.begun(workspace, step):
-                found = indexing.index(
-                    name,
-                    workspace,
-                    annotations=annotations,
-                    videos=videos,
-                    executor=who,
-                    retry_unreadable=retry is Retry.UNREADABLE,
-                )
-                receipts.leave(workspace, step)
+            with locks.alone(workspace, f"index {name}"):
+                step = data_steps.index(workspace, name, annotations, videos)
+                with receipts.begun(workspace, step):
+                    found = indexing.index(
+                        name,
+                        workspace,
+                        annotations=annotations,
+                        videos=videos,
+                        executor=who,
+                        retry_unreadable=retry is Retry.UNREADABLE,
+                    )
+                    receipts.leave(workspace, step)
             done.append(found)
     if json:
         console.show_json([_plain(asdict(d)) for d in done])

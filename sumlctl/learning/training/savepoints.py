@@ -129,7 +129,7 @@ class Savepoints:
             self.best = content["best"]
             epoch, batch = map(int, content["position"])
             position = Position(epoch, batch // content.get("group", self._group) * self._group)
-        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
             raise SumlError(
                 path,
                 "training cannot go on from it",

@@ -45,7 +45,7 @@ class Vectors:
     @classmethod
     def of(cls, path: Path) -> Vectors:
         """All rows of a file."""
-        rows, dimension = np.load(path, mmap_mode="r").shape
+        rows, dimension = np.load(path, mmap_mode="r", allow_pickle=False).shape
         return cls(str(path), 0, rows, dimension)
 
     @classmethod
@@ -59,7 +59,9 @@ class Vectors:
 
     def load(self) -> np.ndarray:
         """The vectors [n, d]; the system reads them from the file as they are needed."""
-        return np.load(self.path, mmap_mode="r")[self.start : self.stop].view(np.ndarray)
+        return np.load(self.path, mmap_mode="r", allow_pickle=False)[self.start : self.stop].view(
+            np.ndarray
+        )
 
     def cut(self, rows: int) -> list[Vectors]:
         """Pieces of at most so many rows."""
@@ -79,7 +81,7 @@ def save(path: Path, **arrays: np.ndarray) -> None:
 
 def read(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a .npz file."""
-    with np.load(path) as file:
+    with np.load(path, allow_pickle=False) as file:
         return dict(file)
 
 

@@ -135,7 +135,12 @@ def _build(blocks: Blocks, base: Vectors, lists: int, seed: int) -> np.ndarray:
     sorting = _Sorting(base, str(centres), assigned, str(folder))
     unit = Unit("lists.sort", sorting, stands_on(*facts), probed.files(folder))
     blocks.do(_sort, [unit], "sorting lists")
-    return np.concatenate([np.load(path) for path in assigned])
+    return _lists(assigned)
+
+
+def _lists(assigned: list[str]) -> np.ndarray:
+    """The list of each row, from the files of the parts."""
+    return np.concatenate([np.load(path, allow_pickle=False) for path in assigned])
 
 
 class _Training(NamedTuple):
@@ -172,7 +177,7 @@ class _Assigning(NamedTuple):
 
 
 def _assign(item: _Assigning) -> None:
-    found = certified(item.base.load(), np.load(item.centres), 1, item.device)
+    found = certified(item.base.load(), np.load(item.centres, allow_pickle=False), 1, item.device)
     save(Path(item.result), lists=found.row[:, 0].astype(np.int32))
 
 
@@ -186,8 +191,11 @@ class _Sorting(NamedTuple):
 def _sort(item: _Sorting) -> None:
     """Copies the base list after list, and measures how far each list reaches."""
     vectors, rows, small = probed.files(Path(item.folder))
-    base, lists = item.base.load(), np.concatenate([np.load(path) for path in item.assigned])
-    centres = probed.unit(np.load(item.centres))
+    base, lists = (
+        item.base.load(),
+        _lists(item.assigned),
+    )
+    centres = probed.unit(np.load(item.centres, allow_pickle=False))
     order = np.argsort(lists, kind="stable")
     nearness = np.ones(len(centres))
     with whole_file(vectors) as beside:

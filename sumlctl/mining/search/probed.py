@@ -35,7 +35,9 @@ class Lists:
     @classmethod
     def load(cls, folder: Path) -> Lists:
         """From the files of a folder; vectors and rows are read as they are needed."""
-        vectors, rows = (np.load(path, mmap_mode="r") for path in files(folder)[:2])
+        vectors, rows = (
+            np.load(path, mmap_mode="r", allow_pickle=False) for path in files(folder)[:2]
+        )
         small = read(files(folder)[2])
         return cls(vectors.view(np.ndarray), rows.view(np.ndarray), **small)
 

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
-
-import numpy as np
 
 from sumlctl import console
 from sumlctl.engine import supervise
@@ -175,7 +174,7 @@ def _summary(store: _Store, failed: dict[str, str]) -> Decoded:
         sum(row["stop_s"] - row["start_s"] for row in rows),
         sum(row["n_frames"] for row in rows),
         sum(row["size_bytes"] for row in rows),
-        float(np.mean(psnr_db)) if rows else None,
+        fmean(psnr_db) if rows else None,
         min(psnr_db, default=None),
         failed,
         work.changed,

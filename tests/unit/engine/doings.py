@@ -50,3 +50,11 @@ def file_of(doing: Doing) -> Path:
 def process(seconds: float) -> int:
     time.sleep(seconds)
     return os.getpid()
+
+
+def meet(folder: Path) -> int:
+    """Waits until another process is here too."""
+    (folder / str(os.getpid())).touch()
+    while len([*folder.iterdir()]) < 2:
+        time.sleep(0.02)
+    return os.getpid()

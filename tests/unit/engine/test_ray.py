@@ -12,7 +12,7 @@ import pytest
 from sumlctl.engine.executors import Limits, Local, executor
 from sumlctl.engine.units import Unit, Work, stands_on
 from sumlctl.errors import SumlError
-from tests.unit.engine.doings import process
+from tests.unit.engine.doings import meet, process
 
 
 def lose_the_worker(notes):
@@ -40,8 +40,8 @@ def test_a_worker_that_is_lost_costs_one_more_attempt(ray, tmp_path, on_device):
     assert found.result == "done"
 
 
-def test_without_gpus_each_node_is_a_device(ray):
-    pids = {pid for _, pid in ray.run(process, [0.1] * 6, Limits(20.0, on_device=True))}
+def test_without_gpus_each_node_is_a_device(ray, tmp_path):
+    pids = {pid for _, pid in ray.run(meet, [tmp_path] * 2, Limits(60.0, on_device=True))}
     assert len(pids) == 2
     assert os.getpid() not in pids
 

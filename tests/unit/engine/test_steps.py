@@ -7,16 +7,17 @@ import hashlib
 import pytest
 
 from sumlctl.datasets.index import index
+from sumlctl.mining.pairs import Settings, mine
 from sumlctl.narrations import choose
 from sumlctl.narrations import embed as embedding
 from sumlctl.video.store.build import decode
-from sumlctl.video.store.encode import Settings
+from sumlctl.video.store.encode import Settings as Store
 from sumlctl.video.store.plan import Wanted
 from sumlctl.workspace import Workspace
 from tests.annotation_files import KITCHEN, kitchen_row, write_card, write_csv
 from tests.unit.video import numbered
 
-WANTED = Wanted(Settings(256, 22), 0.2, whole=False)
+WANTED = Wanted(Store(256, 22), 0.2, whole=False)
 # What the tables are, by whoever they are made: filled in by the first engine.
 FIRST: dict[str, str] = {}
 
@@ -42,11 +43,15 @@ def data(tmp_path_factory):
 def steps(workspace, data, executor, monkeypatch):
     """Does the data steps; digests of everything that they wrote."""
     write_card(workspace, "kitchen", KITCHEN)
+    write_card(workspace, "filmed", KITCHEN.replace("fpv", "tpv"), ("tpv",))
     folders = {"annotations": data / "annotations", "videos": data / "videos"}
-    index("kitchen", workspace, executor=executor, **folders)
+    both = ("kitchen", "filmed")
+    for dataset in both:
+        index(dataset, workspace, executor=executor, **folders)
     monkeypatch.setattr(embedding, "_BLOCK", 3)
-    list(embedding.embed(["kitchen"], workspace, choose.choose("hashed"), executor=executor))
+    list(embedding.embed(both, workspace, choose.choose("hashed"), executor=executor))
     decode("kitchen", workspace, WANTED, executor=executor)
+    mine("kitchen", ["filmed"], workspace, Settings(top_k=2), executor=executor)
     written = [*workspace.manifests.rglob("*.parquet"), *workspace.store("kitchen").iterdir()]
     return {
         path.relative_to(workspace.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -57,7 +62,8 @@ def steps(workspace, data, executor, monkeypatch):
 def test_all_engines_write_the_same_bytes(executor, data, tmp_path, monkeypatch):
     workspace = Workspace(tmp_path)
     found = steps(workspace, data, executor, monkeypatch)
-    assert len(found) == 3 + 1 + 2  # three tables, the store's, and a file for each sound video
+    # Three tables of each dataset, the pairs, the store's table and a file for each sound video.
+    assert len(found) == 2 * 3 + 1 + 1 + 2, sorted(found)
     assert found == (FIRST or found)
     FIRST.update(found)
     assert not [*workspace.units("x").parent.iterdir()]

@@ -159,18 +159,21 @@ def test_an_urgent_request_goes_first():
 
 def test_a_worker_that_died_between_two_items_costs_neither():
     with Pool(eval, 1, deadline_s=30) as pool:
-        os.kill(_ask(pool, PID), signal.SIGKILL)
-        while workers():
-            time.sleep(0.01)
+        worker = _ask(pool, PID)
+        os.kill(worker, signal.SIGKILL)
+        os.waitid(os.P_PID, worker, os.WEXITED | os.WNOWAIT)
         assert _ask(pool, "1 + 1") == 2
 
 
 SCRIPT = f"""
 import pathlib
+import time
 from sumlctl.engine import supervise
 from tests.processes import workers
 
 for _ in supervise.run(eval, ["1", {HANG!r}, {HANG!r}], jobs=2, deadline_s=600):
+    while len(workers()) < 2:
+        time.sleep(0.01)
     pathlib.Path("beside").write_text(" ".join(map(str, workers())))
     pathlib.Path("beside").rename("workers")
 """

@@ -10,7 +10,7 @@ import pytest
 from sumlctl.engine.executors import Limits
 from sumlctl.engine.units import Done, Failed, Unit, Work, stands_on
 from sumlctl.errors import SumlError, WriteError
-from tests.unit.engine.doings import Doing, file_of, process, square
+from tests.unit.engine.doings import Doing, file_of, meet, square
 
 LIMITS = Limits(deadline_s=20.0, memory_mb=500)
 
@@ -145,8 +145,8 @@ def test_what_is_forgotten_is_done_again(executor, work, notes):
     assert not work.folder.exists()
 
 
-def test_several_processes_are_at_it_together(executor):
-    pids = {pid for _, pid in executor.run(process, [0.2] * 8, Limits(20.0))}
+def test_several_processes_are_at_it_together(executor, tmp_path):
+    pids = {pid for _, pid in executor.run(meet, [tmp_path] * 2, Limits(60.0))}
     assert len(pids) == 2
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from sumlctl import tables
 from sumlctl.errors import SumlError
-from sumlctl.mining.pairs import Settings, mine, summary
+from sumlctl.mining.pairs import Settings, mine
+from sumlctl.mining.summary import summarise
 from sumlctl.workspace import Workspace
 from tests.builders import write_clips, write_vectors
 
@@ -86,7 +87,7 @@ def test_top_k_gives_ranks(world: Workspace) -> None:
 def test_min_similarity_drops_and_counts(world: Workspace) -> None:
     mined = mine("ego", ["exo"], world, Settings(min_similarity=0.9))
     assert [p["fpv_clip_id"] for p in rows(mined)] == ["ego/0", "ego/2"]
-    assert summary(mined)["fpv_clips_without_pair"] == 1
+    assert summarise(mined)["fpv_clips_without_pair"] == 1
 
 
 def test_spread_shares_reuse_evenly_and_by_seed(workspace: Workspace) -> None:
@@ -125,7 +126,7 @@ def test_ties_go_to_the_alphabetically_first_narration(workspace: Workspace) -> 
 
 
 def test_summary_by_hand(world: Workspace) -> None:
-    told = summary(mine("ego", ["exo"], world, Settings()))
+    told = summarise(mine("ego", ["exo"], world, Settings()))
     assert (told["fpv_clips"], told["fpv_narrations"]) == (3, 2)
     assert (told["tpv_clips"], told["tpv_narrations"]) == (5, 3)
     assert (told["tpv_clips_used"], told["tpv_clips_unused"]) == (2, 3)
@@ -289,8 +290,8 @@ def test_ivf_says_what_it_guarantees(world: Workspace) -> None:
     table = tables.read(mined.written, "pairs")
     assert tables.metadata(table, "search") == told
     assert tables.metadata(table, "config")["recall"] == 0.9
-    assert summary(mined)["ivf"] == told
-    assert summary(mined)["certified"]["share"] == 1.0
+    assert summarise(mined)["ivf"] == told
+    assert summarise(mined)["certified"]["share"] == 1.0
 
 
 def test_an_exact_table_says_nothing_of_ivf(world: Workspace) -> None:

@@ -12,6 +12,7 @@ import pytest
 from sumlctl.engine.executors import Local
 from sumlctl.errors import SumlError, WriteError
 from sumlctl.learning import clips, reading
+from sumlctl.learning import videos as videos_module
 from sumlctl.tables import whole_file
 from sumlctl.video.store import build as module
 from sumlctl.video.store.build import decode
@@ -41,7 +42,7 @@ def stamps(workspace):
 
 
 def load(workspace):
-    clips._say_once.cache_clear()
+    videos_module._say_once.cache_clear()
     return clips.load(workspace, ["kitchen"], "fpv", "train").clips
 
 

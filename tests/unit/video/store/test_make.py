@@ -9,6 +9,9 @@ import av
 import numpy as np
 import pytest
 
+from sumlctl.datasets.render import PLAIN, Footage, write_mp4
+from sumlctl.datasets.world import Action, Video
+from sumlctl.datasets.world import Segment as Scene
 from sumlctl.errors import SumlError
 from sumlctl.video.probe import probe
 from sumlctl.video.read import read_frames
@@ -94,6 +97,22 @@ def test_groups_are_closed_and_nothing_refers_to_most_pictures(make_video, store
                     kinds.append("I" if data[at + 4] & 31 == 5 else "Pb"[data[at + 4] >> 5 == 0])
                 at += 4 + int.from_bytes(data[at : at + 4], "big")
     assert "".join(kinds).startswith("IPbbbPbbb" * 4)
+
+
+def test_what_else_is_in_memory_does_not_show_in_a_file(tmp_path):
+    """x264's macroblock tree reads what it has not written where lines are no multiple of 16."""
+    rng = np.random.default_rng(0)
+    segment = Scene(Action("take", "tomato"), 0.5, 2.5, "")
+    footage = Footage(Video("x", "X01", "train", (segment,), 3.0), "fpv", (96, 72), 12, 0, PLAIN)
+    write_mp4(tmp_path / "x.mp4", footage.frames(), (96, 72), 12)
+    job = Job(tmp_path / "x.mp4", Span(0, 3000), Settings(256, 22), tmp_path / "stored.mp4")
+    contents = set()
+    for _ in range(8):
+        junk = [rng.integers(0, 256, n, dtype=np.uint8) for n in rng.integers(1_000, 3_000_000, 60)]
+        del junk
+        make(job)
+        contents.add(job.target.read_bytes())
+    assert len(contents) == 1
 
 
 def test_a_large_picture_is_scaled_and_turned_upright(make_video, numbers, store):
