@@ -53,7 +53,7 @@ AddressOption = Annotated[
         "--address",
         envvar="RAY_ADDRESS",
         metavar="HOST:PORT",
-        help="Of a Ray cluster's head node.",
+        help="Of a Ray cluster's head node; auto: the one here; default: a new one.",
     ),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]

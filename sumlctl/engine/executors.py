@@ -116,7 +116,7 @@ def executor(engine: str, jobs: int, address: str | None = None) -> Iterator[Exe
     Args:
         engine: `local` or `ray`.
         jobs: processes of `local`; Ray counts the cluster's processors.
-        address: of a Ray cluster; None for the one that runs here, or for a new one.
+        address: of a Ray cluster, `auto` for the one that runs here; None for a new one.
 
     Raises:
         SumlError: no such engine, Ray is not installed, or no cluster answers.

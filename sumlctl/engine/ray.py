@@ -111,7 +111,10 @@ def _pool(function: bytes, limits: Limits) -> supervise.Pool:
 
 @contextmanager
 def cluster(address: str | None) -> Iterator[Cluster]:
-    """A connection to a cluster; without an address to the one that runs here, or to a new one.
+    """A connection to a cluster; without an address to a new one, of this machine alone.
+
+    Args:
+        address: of a head node, or `auto` for the cluster that runs on this machine.
 
     Raises:
         SumlError: Ray is not installed, or no cluster answers.
@@ -130,7 +133,7 @@ def cluster(address: str | None) -> Iterator[Cluster]:
     try:
         _knock(address)
         logging.getLogger("ray").setLevel(logging.ERROR)
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ray.exceptions.RayError, ValueError, RuntimeError) as error:
         raise SumlError(
             "--address",
