@@ -68,3 +68,26 @@ def vectors_of(path: Path) -> dict[str, np.ndarray]:
     """Vectors by text of a narrations table."""
     table = tables.read(path, "narrations")
     return dict(zip(table.column("text").to_pylist(), tables.vectors(table), strict=True))
+
+
+def segment_row(**changes: Any) -> dict[str, Any]:
+    """A row of a store's table: a file of three bytes with a second of `v0`."""
+    row = {
+        "video_id": "v0",
+        "file": "v0.00000000.mp4",
+        "start_s": 0.0,
+        "stop_s": 1.0,
+        "first_tick": 0,
+        "last_tick": 9,
+        "tick_num": 1,
+        "tick_den": 10,
+        "n_frames": 10,
+        "width": 64,
+        "height": 48,
+        "size_bytes": 3,
+        "psnr_db": 40.0,
+        "settings": "x",
+        "video_size_bytes": 1,
+        "video_mtime_ns": 2,
+    }
+    return row | changes

@@ -147,26 +147,31 @@ def probe_many(
         deadline_s += max((stamp(path)[0] or 0 for path in rates), default=0) / _DECODED_AT_LEAST
     limits = Limits(deadline_s, supervise.DECODING_MB, attempts=1)
     failed: dict[Path, str] = {}
-    units = [_unit(Look(path.absolute(), fps, True, whole), path) for path, fps in rates.items()]
-    paths = dict(zip(units, rates, strict=True))
-    for found in work.do(look, units, executor, limits):
+    units = _units(rates, True, whole)
+    for found in work.do(look, [*units], executor, limits):
+        path = units[found.unit]
         if isinstance(found, Failed):
-            failed[paths[found.unit]] = found.failure.reason
+            failed[path] = found.failure.reason
         else:
-            yield paths[found.unit], Probe(**found.result)
-    alone = {_unit(Look(path.absolute(), rates[path], False, whole), path): path for path in failed}
-    for found in work.do(look, [*alone], executor, limits):
-        path = alone[found.unit]
+            yield path, Probe(**found.result)
+    units = _units({path: rates[path] for path in failed}, False, whole)
+    for found in work.do(look, [*units], executor, limits):
+        path = units[found.unit]
         if isinstance(found, Failed):
             yield path, Probe("unreadable", found.failure.reason)
         else:
             yield path, _noting(Probe(**found.result), f"with decord: {failed[path]}")
 
 
-def _unit(wanted: Look, path: Path) -> Unit:
-    how = (wanted.fps, wanted.ask_decord, wanted.whole)
-    name = hashlib.sha256(f"{wanted.path} {wanted.ask_decord}".encode()).hexdigest()
-    return Unit(name[:32], wanted, stands_on(str(wanted.path), how, stamp(path)))
+def _units(rates: Mapping[Path, float | None], ask_decord: bool, whole: bool) -> dict[Unit, Path]:
+    """The looks at some videos, as units of work."""
+    found = {}
+    for path, fps in rates.items():
+        wanted = Look(path.absolute(), fps, ask_decord, whole)
+        name = hashlib.sha256(f"{wanted.path} {ask_decord}".encode()).hexdigest()
+        facts = stands_on(str(wanted.path), (fps, ask_decord, whole), stamp(path))
+        found[Unit(name[:32], wanted, facts)] = path
+    return found
 
 
 def _examine_folder(path: Path, fps: float | None) -> Probe:

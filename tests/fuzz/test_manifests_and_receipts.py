@@ -29,6 +29,7 @@ from sumlctl.video.store import manifest
 from sumlctl.workflow import lineage, receipts
 from sumlctl.workflow.step import Step
 from sumlctl.workspace import Workspace
+from tests.builders import segment_row
 from tests.fuzz.harness import fuzz
 from tests.fuzz.mutations import mutated
 from tests.unit.learning import small_world
@@ -38,24 +39,7 @@ DATA = Data(fpv="ego", tpv=["exo"], eval_split="train")
 
 
 def segments(workspace: Workspace) -> Path:
-    row = {
-        "video_id": "v0",
-        "file": "v0.00000000.mp4",
-        "start_s": 0.0,
-        "stop_s": 1.0,
-        "first_tick": 0,
-        "last_tick": 9,
-        "tick_num": 1,
-        "tick_den": 10,
-        "n_frames": 10,
-        "width": 64,
-        "height": 48,
-        "size_bytes": 3,
-        "psnr_db": 40.0,
-        "settings": "x",
-        "video_size_bytes": 1,
-        "video_mtime_ns": 2,
-    }
+    row = segment_row()
     path = workspace.segments("ego")
     manifest.write(path, [row], {}, {})
     (path.parent / row["file"]).write_bytes(b"abc")

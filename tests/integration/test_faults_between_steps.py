@@ -15,6 +15,7 @@ from sumlctl.cli.app import app
 from sumlctl.cli.run import perform
 from sumlctl.workflow import recipe
 from sumlctl.workspace import Workspace
+from tests.disks import mounted
 from tests.unit.workflow import tiny
 
 FPV = "tiny-fpv"
@@ -67,18 +68,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 @pytest.fixture
 def disk(made: Workspace, workspace: Workspace) -> Iterator[Path]:
     """A file system of 6 MiB that holds the test's workspace; only root may mount one."""
-    root = workspace.root
-    root.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(root)]
-    try:
-        done = subprocess.run(mount, capture_output=True, check=False)
-    except OSError as error:
-        pytest.skip(f"no small disk here: {error}")
-    if done.returncode:
-        pytest.skip(f"no small disk here: {done.stderr.decode().strip()}")
-    shutil.copytree(made.root, root, dirs_exist_ok=True)
-    yield root
-    subprocess.run(["umount", "-l", str(root)], check=True)
+    with mounted(workspace.root, "6m", "-l") as root:
+        shutil.copytree(made.root, root, dirs_exist_ok=True)
+        yield root
 
 
 @pytest.fixture

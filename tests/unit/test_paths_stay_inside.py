@@ -16,7 +16,7 @@ from sumlctl.video.store import manifest
 from sumlctl.workflow import cross_check, lineage, plan, recipe
 from sumlctl.workspace import Workspace, inside
 from tests.annotation_files import KITCHEN, kitchen_row, write_card, write_csv
-from tests.builders import write_clips
+from tests.builders import segment_row, write_clips
 from tests.unit.learning import small_world
 from tests.unit.workflow import tiny
 
@@ -91,24 +91,7 @@ def test_paths_of_a_videos_table(world: Workspace, folder: Path, name: str) -> N
 def test_paths_of_a_store(tmp_path: Path) -> None:
     (tmp_path / "secret.mp4").write_bytes(b"abc")
     path = tmp_path / "store" / "segments.parquet"
-    row = {
-        "video_id": "v0",
-        "file": "../secret.mp4",
-        "start_s": 0.0,
-        "stop_s": 1.0,
-        "first_tick": 0,
-        "last_tick": 9,
-        "tick_num": 1,
-        "tick_den": 10,
-        "n_frames": 10,
-        "width": 64,
-        "height": 48,
-        "size_bytes": 3,
-        "psnr_db": 40.0,
-        "settings": "x",
-        "video_size_bytes": 1,
-        "video_mtime_ns": 2,
-    }
+    row = segment_row(file="../secret.mp4")
     manifest.write(path, [row], {}, {})
     with pytest.raises(SumlError, match=r"path leaves its folder, got '\.\./secret\.mp4'"):
         manifest.Contents(path, {"v0": (1, 2)})

@@ -3,13 +3,13 @@
 import errno
 import hashlib
 import os
-import subprocess
 
 import pyarrow as pa
 import pytest
 
 from sumlctl import tables
 from sumlctl.errors import SumlError
+from tests.disks import mounted
 
 
 def write(path, narrations):
@@ -79,17 +79,8 @@ def test_a_full_disk_as_fsync_tells_it(tmp_path, monkeypatch, older):
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of 64 KiB; only root may mount one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
-    try:
-        done = subprocess.run(mount, capture_output=True, check=False)
-    except OSError as error:
-        pytest.skip(f"no small disk here: {error}")
-    if done.returncode:
-        pytest.skip(f"no small disk here: {done.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with mounted(tmp_path / "disk", "64k") as folder:
+        yield folder
 
 
 def test_a_disk_that_is_really_full(small_disk):
