@@ -8,6 +8,7 @@ import polars as pl
 
 from sumlctl.card import Card
 from sumlctl.datasets import annotations as an
+from sumlctl.datasets import options
 from sumlctl.errors import SumlError
 
 _ACTION = r"^(c\d{3}) (\d+(?:\.\d+)?) (\d+(?:\.\d+)?)$"
@@ -39,9 +40,9 @@ def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
         classes: class list, `c000 Name` per line.
         mapping: class, object and verb ids per line, such as `c000 o009 v008`.
     """
-    an.check_options(card, {"classes", "mapping"})
-    classes = an.annotation_file(annotations, str(an.option(card, "classes", str)), card)
-    mapping = an.annotation_file(annotations, str(an.option(card, "mapping", str)), card)
+    options.check(card, {"classes", "mapping"})
+    classes = an.annotation_file(annotations, str(options.value_of(card, "classes", str)), card)
+    mapping = an.annotation_file(annotations, str(options.value_of(card, "mapping", str)), card)
     release, frames, files, notes = _release(card, annotations)
     rows = pl.concat(frames).join(
         _classes(classes, mapping), on="action", how="left", maintain_order="left"

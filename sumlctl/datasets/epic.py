@@ -9,6 +9,7 @@ import polars as pl
 
 from sumlctl.card import Card
 from sumlctl.datasets import annotations as an
+from sumlctl.datasets import options
 
 _SEGMENT = ("participant_id", "video_id", "start_timestamp", "stop_timestamp")
 _LABELS = ("narration", "verb_class", "noun_class", "all_noun_classes")
@@ -27,9 +28,9 @@ def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
             read where it is there.
         validation_videos: videos that go to split `val` whatever their file's split (EK55).
     """
-    an.check_options(card, {"files", "unlabelled", "validation_videos"})
-    files, further = an.texts(card, "files"), an.texts(card, "unlabelled", {})
-    held_out: Any = an.option(card, "validation_videos", list, [])
+    options.check(card, {"files", "unlabelled", "validation_videos"})
+    files, further = options.texts(card, "files"), options.texts(card, "unlabelled", {})
+    held_out: Any = options.value_of(card, "validation_videos", list, [])
     paths = {split: an.annotation_file(annotations, name, card) for split, name in files.items()}
     frames = [_segments(path, split) for split, path in paths.items()]
     bare = {s: an.within(annotations, name, card) for s, name in further.items()}

@@ -13,6 +13,7 @@ import polars as pl
 from sumlctl import plain_pickle
 from sumlctl.card import Card
 from sumlctl.datasets import annotations as an
+from sumlctl.datasets import options
 
 FPS = 24.0  # both releases count frames at 24 per second
 
@@ -41,7 +42,7 @@ def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
     A clip of the first release is one segment, labelled as its first frame; a clip of the
     refined release is one interval. Segments of no action are no clips.
     """
-    an.check_options(card, set())
+    options.check(card, set())
     metadata = {
         name: an.annotation_file(annotations, f"metadata/all_{name}.json", card)
         for name in ("acts", "objs")

@@ -16,7 +16,7 @@ import polars as pl
 from sumlctl import console, documents
 from sumlctl.card import Card
 from sumlctl.datasets import annotations as an
-from sumlctl.datasets import world
+from sumlctl.datasets import options, world
 from sumlctl.datasets.render import Variety, film
 from sumlctl.engine import supervise
 from sumlctl.errors import SumlError
@@ -94,17 +94,17 @@ def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
 
 
 def _settings(card: Card) -> Settings:
-    an.check_options(card, _OPTIONS)
-    clips: Any = an.option(card, "clips", dict)
-    size: Any = an.option(card, "size", list)
-    seed: Any = an.option(card, "seed", int)
-    fps: Any = an.option(card, "fps", int)
-    overlap: Any = an.option(card, "overlap", float)
-    hobby: Any = an.option(card, "hobby", float, default=0.0)
-    tint: Any = an.option(card, "tint", float, default=0.0)
-    bystanders: Any = an.option(card, "bystanders", int, default=0)
-    zoom: Any = an.option(card, "zoom", float, default=1.0)
-    labelled: Any = an.option(card, "labelled", int, default=clips.get("train", 0))
+    options.check(card, _OPTIONS)
+    clips: Any = options.value_of(card, "clips", dict)
+    size: Any = options.value_of(card, "size", list)
+    seed: Any = options.value_of(card, "seed", int)
+    fps: Any = options.value_of(card, "fps", int)
+    overlap: Any = options.value_of(card, "overlap", float)
+    hobby: Any = options.value_of(card, "hobby", float, default=0.0)
+    tint: Any = options.value_of(card, "tint", float, default=0.0)
+    bystanders: Any = options.value_of(card, "bystanders", int, default=0)
+    zoom: Any = options.value_of(card, "zoom", float, default=1.0)
+    labelled: Any = options.value_of(card, "labelled", int, default=clips.get("train", 0))
     _check(card, "viewpoints", card.viewpoints, len(card.viewpoints) == 1, "fpv or tpv alone")
     _check(card, "reader.seed", seed, seed >= 0, "0 or more")
     _check(card, "reader.overlap", overlap, 0 <= overlap <= 1, "0.0 to 1.0")

@@ -8,7 +8,8 @@ import polars as pl
 
 from sumlctl.card import LABELS, Card
 from sumlctl.datasets import annotations as an
-from sumlctl.errors import SumlError
+from sumlctl.datasets import options
+from sumlctl.errors import SumlError, unknown_name
 
 _NEEDED = ("video_id", "start_s", "stop_s", "narration")
 _OPTIONAL = ("clip_id", "participant", "viewpoint", "split", *LABELS)
@@ -24,8 +25,8 @@ def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
             the card's only one), `split` (else the file's key), `verbs`, `nouns` and `actions`
             are not. Labels are class ids, or class names of the card's vocabulary.
     """
-    an.check_options(card, {"files", "columns"})
-    files, columns = an.texts(card, "files"), an.texts(card, "columns")
+    options.check(card, {"files", "columns"})
+    files, columns = options.texts(card, "files"), options.texts(card, "columns")
     for needed in _NEEDED:
         if needed not in columns:
             raise SumlError(
@@ -37,7 +38,7 @@ def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
             )
     for key in columns:
         if key not in (*_NEEDED, *_OPTIONAL):
-            raise an.unknown_name(card.path, "column of ours", key, (*_NEEDED, *_OPTIONAL))
+            raise unknown_name(card.path, "column of ours", key, (*_NEEDED, *_OPTIONAL))
     if "viewpoint" not in columns and len(card.viewpoints) != 1:
         raise SumlError(
             card.path,

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from sumlctl import documents
 from sumlctl.engine.executors import Executor, Limits
 from sumlctl.engine.worker import Failure
-from sumlctl.errors import WriteError
+from sumlctl.errors import SumlError, WriteError
 from sumlctl.tables import whole_file
 
 
@@ -63,6 +63,16 @@ class Failed:
     unit: Unit
     failure: Failure
     reasons: tuple[str, ...]
+
+    def as_error(self, where: str, verb: str) -> SumlError:
+        """The fault, for work that cannot be done without this unit, which could not be `verb`."""
+        return self.failure.error or SumlError(
+            where,
+            f"block {self.unit.name} could not be {verb}",
+            got="; then ".join(self.reasons),
+            expected="an answer",
+            fix="Run the command again: the blocks that are done are kept.",
+        )
 
 
 class _Call(NamedTuple):

@@ -33,16 +33,6 @@ class Failure:
     lost: bool = False
     error: SumlError | None = field(default=None, compare=False)
 
-    def as_error(self, where: str) -> SumlError:
-        """The fault, for work that cannot be done without this item."""
-        return self.error or SumlError(
-            where,
-            "a part of the work failed",
-            got=self.reason,
-            expected="a result",
-            fix="Mend it and run the same command again: what is finished stays.",
-        )
-
 
 def answer(function: Callable[[Any], Any], item: Any) -> Any:
     """The result of an item in this process, or a Failure."""

@@ -172,7 +172,7 @@ def _encode(
     with progress(label, len(texts), "narrations") as bar:
         for found in work.do(encode, [*blocks], executor, limits):
             if isinstance(found, Failed):
-                raise found.failure.as_error(label)
+                raise found.as_error(label, "encoded")
             bar.advance(len(blocks[found.unit]))
             cut += found.result["cut"]
             encoded += 0 if found.earlier else len(blocks[found.unit])

@@ -21,7 +21,7 @@ def test_spelling_with_hyphens_underscores_and_case_does_not_matter(name):
     assert components.load("readers", name) is charades_ego.read
 
 
-@pytest.mark.parametrize("helper", ["index", "survey", "annotations", "vocabulary"])
+@pytest.mark.parametrize("helper", ["index", "survey", "annotations", "options", "vocabulary"])
 def test_helper_modules_are_no_parts(helper):
     with pytest.raises(SumlError, match="no such reader"):
         components.load("readers", helper)

@@ -14,7 +14,6 @@ import numpy as np
 from sumlctl.console import progress
 from sumlctl.engine.executors import Executor, Limits
 from sumlctl.engine.units import Failed, Unit, Work, stands_on
-from sumlctl.errors import SumlError
 from sumlctl.mining.search.exact import DECIMALS, Certified, Scores, Whole, flat, prove
 from sumlctl.tables import whole_file
 
@@ -133,7 +132,7 @@ class Blocks:
         with progress(what, len(units), "blocks") as bar, closing(work) as answers:  # type: ignore[type-var]
             for done in answers:
                 if isinstance(done, Failed):
-                    raise _fault(done)
+                    raise done.as_error("nearest-neighbour search", "searched")
                 results[done.unit.name] = done.result
                 bar.advance()
         return [results[unit.name] for unit in units]
@@ -212,15 +211,3 @@ def _merged(shards: Sequence[Path], k: int) -> tuple[np.ndarray, np.ndarray, np.
     order = np.lexsort((row, -similarity.round(DECIMALS)), axis=1)[:, :k]
     best, rows = (np.take_along_axis(found, order, 1) for found in (similarity, row))
     return best, rows, np.logical_and.reduce([file["at_once"] for file in files])
-
-
-def _fault(failed: Failed) -> SumlError:
-    if failed.failure.error is not None:
-        return failed.failure.error
-    return SumlError(
-        "nearest-neighbour search",
-        f"block {failed.unit.name} could not be searched",
-        got="; then ".join(failed.reasons),
-        expected="an answer",
-        fix="Run the command again: the blocks that are done are kept.",
-    )

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sumlctl.datasets import annotations as an
+from sumlctl.datasets import options
 from sumlctl.errors import SumlError
 from tests.annotation_files import write_card, write_csv, write_jsonl
 
@@ -280,16 +281,16 @@ def test_reader_options_are_checked(workspace):
     reader = '[reader]\nname = "epic"\nfiles = "train.csv"\nvalidation_video = []\n'
     card = write_card(workspace, "k", reader + '[videos]\npaths = ["a"]')
     where = f"{card.path}: "
-    assert an.option(card, "files", str) == "train.csv"
-    assert an.option(card, "absent", list, []) == []
-    assert refusal(an.option, card, "classes", str).startswith(
+    assert options.value_of(card, "files", str) == "train.csv"
+    assert options.value_of(card, "absent", list, []) == []
+    assert refusal(options.value_of, card, "classes", str).startswith(
         f"{where}reader.classes is missing, got None; expected str."
     )
-    assert refusal(an.option, card, "files", dict).startswith(
+    assert refusal(options.value_of, card, "files", dict).startswith(
         f"{where}reader.files is of another type, got 'train.csv'; expected dict."
     )
     known = {"files", "validation_videos"}
-    assert refusal(an.check_options, card, known) == (
+    assert refusal(options.check, card, known) == (
         f"{where}no such option of reader epic, got 'validation_video'; expected one of 2 known. "
         "Did you mean validation_videos?"
     )

@@ -98,7 +98,7 @@ def test_a_fault_stops_no_other_unit_and_its_reason_is_kept(executor, work, note
     found = do(work, executor, units)
     assert [type(found[f"00{n}"]) for n in (1, 2, 3, 4)] == [Done, Failed, Failed, Done]
     assert found["002"].reasons == ("ValueError: no square of 2",)
-    error = found["003"].failure.as_error("x")
+    error = found["003"].as_error("x", "done")
     assert isinstance(error, SumlError)
     assert str(error) == "number: is odd, got 3; expected even. Add one."
     assert asked(notes) == [1, 2, 3, 4]  # a fault of the data would only come again
