@@ -45,6 +45,11 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "duration_s": "double",
         "size_bytes": "int64",
         "mtime_ns": "int64",
+        # Of the first picture; time zero is the file's own start (FFmpeg's `start_time`).
+        "start_s": "double",
+        "mirrored": "bool",  # left-right, before the rotation
+        "decoder": "string",  # pyav, decord or jpeg
+        "decord": "string",  # trusted, doubted or absent
     },
     "clips": {
         "clip_id": "string",
@@ -120,6 +125,9 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "n_views": "int16",
     },
 }
+
+# Columns that earlier versions did not write; reading gives them as null.
+ADDED = {"videos": ("start_s", "mirrored", "decoder", "decord")}
 
 
 def schema(kind: str, dimension: int | None = None) -> pa.Schema:

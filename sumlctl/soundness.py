@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sumlctl import documents
 from sumlctl.errors import SumlError, nearest_names
+from sumlctl.schemas import ADDED
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -77,6 +78,8 @@ class Judge:
             raise self._fault("table of another schema", f"schema {label}", f"{self._kind}/1")
         for field in wanted:
             places = found.get_all_field_indices(field.name)
+            if not places and field.name in ADDED.get(self._kind, ()):
+                continue
             if not places:
                 near = nearest_names(field.name, found.names)
                 got = f"nearest {near[0]}" if near else f"columns {', '.join(found.names)}"

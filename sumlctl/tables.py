@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sumlctl import __version__
 from sumlctl.errors import SumlError, from_os_error
-from sumlctl.schemas import MAKERS, schema
+from sumlctl.schemas import ADDED, MAKERS, schema
 from sumlctl.soundness import Judge
 
 if TYPE_CHECKING:
@@ -102,10 +102,12 @@ def read(path: Path, kind: str, columns: Sequence[str] | None = None) -> pa.Tabl
     import pyarrow.parquet as pq
 
     with _readable(path, kind):
-        check(path, kind, pq.read_schema(path))
+        found = pq.read_schema(path)
+        check(path, kind, found)
+        absent = set(ADDED.get(kind, ())) - set(found.names)
         table = pq.read_table(
             path,
-            columns=list(columns) if columns else None,
+            columns=[name for name in columns if name not in absent] if columns else None,
             partitioning=None,
             page_checksum_verification=True,
         )
@@ -113,6 +115,9 @@ def read(path: Path, kind: str, columns: Sequence[str] | None = None) -> pa.Tabl
         # Without what a file says of single columns, at which polars may end its process.
         plain = pa.schema([(f.name, f.type) for f in table.schema], table.schema.metadata)
         table = pa.Table.from_arrays(table.columns, schema=plain)
+        for field in schema(kind) if absent else ():
+            if field.name in absent.intersection(columns or absent):
+                table = table.append_column(field, pa.nulls(len(table), field.type))
         _judge(path, kind).keys(table)
     return table
 

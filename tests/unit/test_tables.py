@@ -17,7 +17,8 @@ from sumlctl.errors import SumlError
 CONTRACT = {
     "videos": "dataset string, video_id string, path string, status string, error string, "
     "container string, codec string, width int32, height int32, rotation int16, fps double, "
-    "n_frames int64, duration_s double, size_bytes int64, mtime_ns int64",
+    "n_frames int64, duration_s double, size_bytes int64, mtime_ns int64, "
+    "start_s double, mirrored bool, decoder string, decord string",
     "clips": "clip_id string, dataset string, viewpoint string, split string, video_id string, "
     "participant string, start_s double, stop_s double, narration string, "
     "verbs list<item: int32>, nouns list<item: int32>, actions list<item: int32>, status string",
@@ -265,6 +266,25 @@ def test_a_missing_column_is_named_with_the_nearest(tmp_path):
     )
     pq.write_table(renamed.replace_schema_metadata(label), tmp_path / "x")
     assert "column narration is missing, got nearest narrations;" in refusal(tmp_path / "x")
+
+
+def test_read_videos_of_an_earlier_version(tmp_path):
+    """The columns that came later are null, whether asked for by name or not."""
+    path = tmp_path / "videos.parquet"
+    new = {"start_s", "mirrored", "decoder", "decord"}
+    row = {"dataset": "d", "video_id": "v", "path": "v.mp4", "status": "ok", "fps": 25.0}
+    table = pa.Table.from_pylist([row], schema=tables.schema("videos"))
+    tables.write(table, path, "videos", inputs={}, config={})
+    old = pq.read_table(path)
+    pq.write_table(old.select([name for name in old.column_names if name not in new]), path)
+
+    (read,) = tables.read(path, "videos").to_pylist()
+    assert {name: read[name] for name in row} == row
+    assert {name: read[name] for name in new} == dict.fromkeys(new)
+    assert tables.read(path, "videos").schema.names == list(columns("videos"))
+    assert tables.read(path, "videos", ["fps", "start_s"]).to_pylist() == [
+        {"fps": 25.0, "start_s": None}
+    ]
 
 
 def test_a_column_of_another_type_is_named(tmp_path):
