@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import string
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -51,6 +52,8 @@ class Card:
         videos: where its videos may be under their folder, with `{video_id}` and `{participant}`.
         fps: pattern of a video id -> frames per second of the folders of JPEG files that such
             videos may come as.
+        scene: pattern of a video id whose first group names the scene; videos of one scene
+            show the same actions from several viewpoints. None where there are no such videos.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Card:
     options: dict[str, Any]
     videos: tuple[str, ...]
     fps: dict[str, float] = field(default_factory=dict)
+    scene: str | None = None
     vocabulary: dict[str, VocabularySource] = field(default_factory=dict)
     expected: dict[str, dict[str, int]] = field(default_factory=dict)
 
@@ -111,6 +115,7 @@ def parse(path: Path) -> Card:
         options=options,
         videos=_templates(path, raw["videos"]),
         fps=_rates(path, raw["videos"].get("fps", {})),
+        scene=_scene(path, raw["videos"].get("scene")),
         vocabulary=_vocabulary(path, raw.get("vocabulary", {})),
         expected=_expected(path, raw.get("expected", {})),
     )
@@ -147,6 +152,18 @@ def _rates(path: Path, raw: Any) -> dict[str, float]:
             expected = 'frames per second, or { "PATTERN" = N }'
             raise _fault(path, "videos.fps", repr(raw), expected)
     return {pattern: float(rate) for pattern, rate in rates.items()}
+
+
+def _scene(path: Path, raw: Any) -> str | None:
+    if raw is None:
+        return None
+    try:
+        sound = isinstance(raw, str) and re.compile(raw).groups >= 1
+    except re.error:
+        sound = False
+    if not sound:
+        raise _fault(path, "videos.scene", repr(raw), 'a pattern with a group, such as "(.+)EGO"')
+    return str(raw)
 
 
 def _vocabulary(path: Path, raw: dict[str, Any]) -> dict[str, VocabularySource]:

@@ -55,6 +55,7 @@ _METADATA = {
     "videos_root": lambda value: _is_text(value) and "\0" not in value,
     "indexed_sha256": _is_text,
     "quarantined": _are_texts,
+    "scene": lambda value: value is None or _is_text(value),
     "vocabulary": _is_vocabulary,
 }
 

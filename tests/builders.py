@@ -19,6 +19,7 @@ def write_clips(
     narrations: Sequence[str],
     *,
     vocabulary: dict[str, list[list[str]]] | None = None,
+    scene: str | None = None,
     **columns: Sequence[Any],
 ) -> Path:
     """Writes a clips table of first-person training clips; `columns` replace the defaults."""
@@ -40,7 +41,7 @@ def write_clips(
     }
     table = pa.table(defaults | columns, schema=tables.schema("clips"))
     path = workspace.table(dataset, "clips")
-    extra = {"vocabulary": vocabulary or {}}
+    extra = {"vocabulary": vocabulary or {}, "scene": scene}
     tables.write(table, path, "clips", inputs={}, config={}, extra=extra)
     return path
 

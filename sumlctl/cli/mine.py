@@ -18,7 +18,10 @@ from sumlctl.cli.common import (
     WorkspaceOption,
 )
 from sumlctl.cli.pairs import show_bars
+from sumlctl.mining.options import MiningOptions
 from sumlctl.workspace import Workspace
+
+_USUAL = MiningOptions()
 
 
 def register(app: typer.Typer) -> None:
@@ -33,19 +36,25 @@ def mine_pairs(
         list[str] | None, typer.Option(help="Dataset of the third-person pool; repeatable.")
     ] = None,
     split: Annotated[str, typer.Option(help="Split of both sides.")] = "train",
-    top_k: Annotated[int, typer.Option(min=1, help="Narrations per first-person clip.")] = 1,
-    min_similarity: Annotated[float | None, typer.Option(help="Drop pairs below.")] = None,
+    top_k: Annotated[
+        int, typer.Option(min=1, help="Narrations per first-person clip.")
+    ] = _USUAL.top_k,
+    min_similarity: Annotated[
+        float, typer.Option(min=-1, max=1, help="Drop pairs below; -1 keeps all.")
+    ] = _USUAL.min_similarity,
     assign: Annotated[
         str, typer.Option(help="Clip that stands for a narration: first or spread.")
-    ] = "first",
+    ] = _USUAL.assign,
     match: Annotated[
         str, typer.Option(help="text, as in the paper, or labels first, as in the released code.")
     ] = "text",
     index: Annotated[
         str, typer.Option(help="exact, or ivf, which finds --recall of the partners sooner.")
-    ] = "exact",
-    recall: Annotated[float, typer.Option(help="Share that --index ivf is to find.")] = 0.99,
-    seed: Annotated[int, typer.Option(help="For --assign spread and --index ivf.")] = 0,
+    ] = _USUAL.index,
+    recall: Annotated[
+        float, typer.Option(help="Fraction of the partners that --index ivf is to find.")
+    ] = _USUAL.recall,
+    seed: Annotated[int, typer.Option(help="For --assign spread and --index ivf.")] = _USUAL.seed,
     encoder: Annotated[str | None, typer.Option(help="Whose narration vectors to use.")] = None,
     device: DeviceOption = "auto",
     engine: EngineOption = Engine.LOCAL,
@@ -76,8 +85,10 @@ def mine_pairs(
     if plan:
         _plan(workspace, json, None, fpv, tpv, split, top_k, encoder)
         return
-    settings = pairs.Settings(split, top_k, min_similarity, assign, index, seed, match, recall)
-    step = data_steps.mine_pairs(workspace, fpv, tpv, encoder or "", settings.told())
+    settings = pairs.Settings(
+        top_k, min_similarity, assign, index, recall, seed, split=split, match=match
+    )
+    step = data_steps.mine_pairs(workspace, fpv, tpv, encoder or "", settings.as_dict())
     with (
         executors.executor(engine, 1, address) as who,
         locks.alone(workspace, f"mine-pairs {step.about}"),
@@ -86,7 +97,7 @@ def mine_pairs(
         mined = pairs.mine(
             fpv, tpv, workspace, settings, encoder=encoder, device=device, executor=who
         )
-        step = data_steps.mine_pairs(workspace, fpv, tpv, mined.encoder, settings.told())
+        step = data_steps.mine_pairs(workspace, fpv, tpv, mined.encoder, settings.as_dict())
         receipts.leave(workspace, step)
     for side in (mined.fpv, mined.tpv):
         say_left_out(side)

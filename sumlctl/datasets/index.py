@@ -89,7 +89,7 @@ def index(
     written = (table, workspace.table(dataset, "clips"))
     root = {"videos_root": workspace.relative_or_absolute(videos)}
     tables.write(found.to_arrow(), written[0], "videos", inputs=inputs, config=config, extra=root)
-    extra = {"vocabulary": words, **root}
+    extra = {"vocabulary": words, "scene": card.scene, **root}
     tables.write(clips.to_arrow(), written[1], "clips", inputs=inputs, config=config, extra=extra)
     work.forget()
     said = found.filter(pl.col("error").is_not_null())

@@ -34,6 +34,7 @@ class PairSet:
         d_t: unit-norm narration vectors of the TPV clips, float32 [n, d].
         similarity: cosine of both narrations, as mined, float32 [n].
         inputs: path in the workspace -> sha256 of every table that was read, of each store too.
+        ranks: number of ranks in the pairs table, of which the first is used.
     """
 
     fpv: ClipSet
@@ -44,6 +45,7 @@ class PairSet:
     d_t: np.ndarray
     similarity: np.ndarray
     inputs: dict[str, str]
+    ranks: int = 1
 
 
 def choose(workspace: Workspace, data: Data, uses_tpv: bool = True) -> Data:
@@ -136,7 +138,9 @@ def load(
 def _paired(workspace: Workspace, data: Data, fpv: ClipSet, tpv: ClipSet) -> PairSet:
     path = workspace.pairs(data.fpv, data.tpv)
     table = tables.read(path, "pairs")
-    pairs = clips.frame(table).filter(pl.col("rank") == 0)
+    pairs = clips.frame(table)
+    ranks = pairs.get_column("rank").n_unique()
+    pairs = pairs.filter(pl.col("rank") == 0)
     for viewpoint, clip_set in (("fpv", fpv), ("tpv", tpv)):
         _check_clips(path, pairs, viewpoint, clip_set)
         places = _places(pairs[f"{viewpoint}_clip_id"], clip_set)
@@ -154,6 +158,7 @@ def _paired(workspace: Workspace, data: Data, fpv: ClipSet, tpv: ClipSet) -> Pai
         narrated.of(decodable["tpv_narration"].to_list()),
         decodable["similarity"].to_numpy(),
         _digests(workspace, [data.fpv, *data.tpv], encoder["name"], path),
+        ranks,
     )
 
 

@@ -13,6 +13,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from sumlctl.config import Pipeline
 from sumlctl.learning import two_view
 from sumlctl.learning.batches import EpochBatches
+from sumlctl.learning.pair_statistics import PairStatistics
 from sumlctl.learning.prepare import Prepared
 from sumlctl.learning.stages import Tasks
 from sumlctl.learning.two_view import TwoView
@@ -54,12 +55,14 @@ class Plan:
         parameters: part of the model -> number of weights.
         stages: in their order.
         left_out: viewpoint -> status -> clips without frames.
+        statistics: of the pairs; None for a method that has none.
     """
 
     pipeline: Pipeline
     parameters: dict[str, int]
     stages: list[StagePlan]
     left_out: dict[str, dict[str, int]]
+    statistics: PairStatistics | None
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values."""
@@ -81,7 +84,8 @@ def plan(prepared: Prepared) -> Plan:
         if pipeline.encoders.tpv == "frozen":
             whole["tpv"].freeze()
     stages.append(_stage("stage_two", pipeline, pipeline.stage_two, len(pairs.fpv_rows), whole))
-    return Plan(pipeline, _parameters(whole, prepared.tasks), stages, left_out)
+    weights = _parameters(whole, prepared.tasks)
+    return Plan(pipeline, weights, stages, left_out, prepared.statistics)
 
 
 def _parameters(model: TwoView, tasks: Tasks) -> dict[str, int]:

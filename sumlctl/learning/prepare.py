@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 from sumlctl import components, console
 from sumlctl.config import Pipeline
-from sumlctl.learning import pairs, stages, two_view
+from sumlctl.learning import pair_statistics, pairs, stages, two_view
 from sumlctl.learning.losses.terms import Method
+from sumlctl.learning.pair_statistics import PairStatistics
 from sumlctl.learning.pairs import PairSet
 from sumlctl.learning.stages import Tasks
 from sumlctl.learning.tasks import fpv_tasks, tpv_tasks
@@ -29,6 +30,7 @@ class Prepared:
         tasks: viewpoint -> its heads' tasks.
         dimension: of the projections; None for a method that aligns nothing.
         quarantined: the videos that are left out because they are in quarantine.
+        statistics: of the pairs; None for a method that has none.
     """
 
     pipeline: Pipeline
@@ -37,6 +39,7 @@ class Prepared:
     tasks: Tasks
     dimension: int | None
     quarantined: Quarantined
+    statistics: PairStatistics | None
 
 
 def prepare(
@@ -70,7 +73,20 @@ def prepare(
     if pair_set.tpv is not None:
         tasks["tpv"] = tpv_tasks(pair_set.tpv.vocabularies)
         dimension = stages.projection_size(pipeline, method, pair_set.d_f.shape[1])
-    return Prepared(pipeline, method, pair_set, tasks, dimension, quarantined)
+    statistics = pair_statistics.count(pair_set, pipeline, method)
+    if statistics:
+        _describe(statistics)
+    return Prepared(pipeline, method, pair_set, tasks, dimension, quarantined, statistics)
+
+
+def _describe(statistics: PairStatistics) -> None:
+    for sentence in statistics.describe():
+        console.note(sentence)
+    if statistics.rarely_aligned:
+        console.warn(
+            "the usual batch has fewer than two pairs above the threshold, and so no cross-view "
+            "loss: lower loss.threshold or raise stage_two.batch_size"
+        )
 
 
 def _say_which_stores_are_small(pair_set: PairSet, short_side: int) -> None:

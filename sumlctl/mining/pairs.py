@@ -11,10 +11,12 @@ import numpy as np
 import polars as pl
 
 from sumlctl import tables
+from sumlctl.console import note
 from sumlctl.engine.executors import HERE, Executor
 from sumlctl.engine.units import Work, stands_on
 from sumlctl.errors import SumlError
 from sumlctl.mining import labels
+from sumlctl.mining.options import ASSIGNMENTS, KEEP_ALL, MiningOptions
 from sumlctl.mining.pool import Side, narrated
 from sumlctl.mining.search import Certified
 from sumlctl.mining.search.blocks import Blocks, Vectors
@@ -23,39 +25,27 @@ from sumlctl.mining.search.ivf import Aim, Guarantee, search
 from sumlctl.narrated import Narrated
 from sumlctl.workspace import Workspace
 
-ASSIGNMENTS = ("first", "spread")
 MATCHES = ("text", "labels")
 _WINNER = ("tpv_narration", "tpv_labels")
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How pairs are chosen.
+class Settings(MiningOptions):
+    """How pairs are chosen, and from which clips.
 
     Args:
         split: the split that both sides take their clips from.
-        top_k: narrations per first-person clip.
-        min_similarity: pairs below are dropped.
-        assign: which clip stands for a narration that several have: the `first`, or `spread`.
-        index: `exact`, or `ivf` for most of the partners sooner.
-        seed: for `spread` and `ivf`.
         match: the most similar `text` of the pool, as in the paper, or of the clips with the same
             `labels` where there are any, as in the released code.
-        recall: share of the narrations whose partners `ivf` is to find.
     """
 
     split: str = "train"
-    top_k: int = 1
-    min_similarity: float | None = None
-    assign: str = "first"
-    index: str = "exact"
-    seed: int = 0
     match: str = "text"
-    recall: float = Aim().recall
 
-    def told(self) -> dict[str, Any]:
-        """What the pairs depend on."""
-        return {k: v for k, v in vars(self).items() if k != "recall" or self.index == "ivf"}
+    def as_dict(self) -> dict[str, Any]:
+        """Return what the pairs depend on, as it is recorded."""
+        found = {k: v for k, v in vars(self).items() if k != "recall" or self.index == "ivf"}
+        return found | ({"min_similarity": None} if self.min_similarity <= KEEP_ALL else {})
 
 
 @dataclass(frozen=True)
@@ -127,8 +117,16 @@ def mine(
         found, guarantee = _search(blocks, first, pool, vectors, settings)
         answers = _answers(first, pool, found)
     pairs = _join(first, pool, answers, settings)
+    if pairs.is_empty():
+        raise SumlError(
+            "pairs",
+            "every partner shows the same scene as its first-person clip",
+            got=f"{first.clips.height:,} clips",
+            expected="third-person clips of other scenes",
+            fix="Choose another --tpv.",
+        )
     kept = pairs
-    if settings.min_similarity is not None:
+    if settings.min_similarity > KEEP_ALL:
         kept = pairs.filter(pl.col("similarity") >= settings.min_similarity)
     if kept.is_empty():
         raise SumlError(
@@ -140,7 +138,7 @@ def mine(
         )
     path = workspace.pairs(fpv, list(tpv))
     config = {
-        **settings.told(),
+        **settings.as_dict(),
         "fpv": fpv,
         "tpv": list(tpv),
         "encoder": vectors.encoder,
@@ -221,9 +219,11 @@ def _join(first: Side, pool: Side, answers: pl.DataFrame, settings: Settings) ->
         tpv_dataset="dataset",
         tpv_verb_words="verb_words",
         tpv_noun_words="noun_words",
+        tpv_scene="scene",
     )
-    rows = rows.with_columns(turn=turn % _clips_per_narration(rows, partners))
-    joined = rows.join(partners, on=[*_WINNER, "turn"], how="left", maintain_order="left")
+    clips = _clips_per_narration(rows, partners)
+    rows = rows.with_columns(turn=turn % clips, n=clips)
+    joined = _of_other_scenes(rows, partners)
     return joined.select(
         fpv_clip_id="clip_id",
         tpv_clip_id="tpv_clip_id",
@@ -235,6 +235,30 @@ def _join(first: Side, pool: Side, answers: pl.DataFrame, settings: Settings) ->
         shared_verb=_shared("verb_words", "tpv_verb_words"),
         shared_noun=_shared("noun_words", "tpv_noun_words"),
     )
+
+
+def _of_other_scenes(rows: pl.DataFrame, partners: pl.DataFrame) -> pl.DataFrame:
+    """Join each row with the clip whose turn it is, or the next that shows another scene.
+
+    Rows whose winner has clips of the row's own scene only are dropped: a clip and its twin from
+    the other camera are no unpaired videos.
+    """
+    done = []
+    pending, tries = rows.with_row_index("place"), 0
+    while pending.height:
+        joined = pending.join(partners, on=[*_WINNER, "turn"], how="left", maintain_order="left")
+        same = (pl.col("scene") == pl.col("tpv_scene")).fill_null(False)
+        done.append(joined.filter(~same))
+        tries += 1
+        pending = joined.filter(same & (pl.col("n") > tries)).select(pending.columns)
+        pending = pending.with_columns(turn=(pl.col("turn") + 1) % pl.col("n"))
+    if len(done) > 1:
+        kept = sum(part.height for part in done)
+        note(
+            "a clip is not paired with one of its own scene: another clip of the same narration "
+            f"serves, or none ({rows.height - kept:,} pairs left out)"
+        )
+    return pl.concat(done).sort("place")
 
 
 def _turns(rows: pl.DataFrame, settings: Settings) -> pl.Series:

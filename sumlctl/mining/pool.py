@@ -14,7 +14,7 @@ from sumlctl.narrated import Narrated
 from sumlctl.workspace import Workspace
 
 _LABELS = ("verbs", "nouns", "actions")
-_COLUMNS = ("clip_id", "dataset", "viewpoint", "split", "narration", *_LABELS, "status")
+_COLUMNS = ("clip_id", "dataset", "viewpoint", "split", "video_id", "narration", *_LABELS, "status")
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,9 @@ class Side:
 
     Args:
         viewpoint: `fpv` or `tpv`.
-        clips: clip_id, dataset, narration, verbs, nouns, actions, and `verb_words`, `noun_words`:
-            the words that the vocabulary has for the labels.
+        clips: clip_id, dataset, narration, verbs, nouns, actions, `verb_words`, `noun_words`:
+            the words that the vocabulary has for the labels, and `scene`: what the dataset's
+            videos of one scene have in common, null where it has no such videos.
         texts: the distinct narrations in alphabetical order, so that a row number orders as its
             text does.
         sources: the tables read.
@@ -89,7 +90,14 @@ def _clips(source: Path, viewpoint: str, split: str, left_out: dict[str, int]) -
         *_LABELS,
         verb_words=_words(clips, "verbs", words),
         noun_words=_words(clips, "nouns", words),
+        scene=_scene(tables.metadata(table, "scene")),
     )
+
+
+def _scene(pattern: str | None) -> pl.Expr:
+    if pattern is None:
+        return pl.lit(None, pl.String)
+    return pl.concat_str("dataset", pl.col("video_id").str.extract(pattern, 1), separator="/")
 
 
 def _leave_out(left_out: dict[str, int], reason: str, clips: pl.DataFrame) -> None:

@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from sumlctl import __version__, console, settings, tables
+from sumlctl import __version__, components, console, settings, tables
 from sumlctl.errors import SumlError
 from sumlctl.report import MAPS, PREVIEWS, charts, curves
 from sumlctl.report import maps as activation_maps
@@ -119,6 +119,7 @@ def _told(subject: Subject, filmed: int, mapped: int, lineage: Origin | None) ->
         "pairs": mined,
         "near": near,
         "films": films,
+        "aligned_above": _aligned_above(subject),
         "browsable": pairs.browsable(mined.value, near.value or {}) if mined.value else None,
         "film_sheets": {name: astuple(film) for name, film in (films.value or {}).items()},
         "training": trained,
@@ -132,6 +133,14 @@ def _told(subject: Subject, filmed: int, mapped: int, lineage: Origin | None) ->
         "label": charts.label,
         **_inlined(),
     }
+
+
+def _aligned_above(subject: Subject) -> float | None:
+    """The similarity that a pair must exceed for the run's cross-view loss, if it has one."""
+    if subject.pipeline is None:
+        return None
+    loss = subject.pipeline.loss
+    return components.load("losses", loss.name)(**loss.options).aligned_above
 
 
 def _part(make: Callable[[], T]) -> Part[T]:

@@ -8,21 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from sumlctl import provenance, shipped
+from sumlctl.mining.options import MiningOptions
 from sumlctl.workflow.for_run import Decode
 from sumlctl.workflow.step import Step, options, under
 from sumlctl.workspace import Workspace
 
 # Options that go without saying.
-_MINING = {
-    "split": "train",
-    "top_k": 1,
-    "min_similarity": None,
-    "assign": "first",
-    "index": "exact",
-    "seed": 0,
-    "match": "text",
-    "recall": 0.99,
-}
+_MINING = {**vars(MiningOptions()), "min_similarity": None, "split": "train", "match": "text"}
 _DRAWING = {"by": "class", "class_stat": "mean"}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sumlctl import settings
 from sumlctl.errors import nearest_names
+from sumlctl.mining.options import MiningOptions
 from sumlctl.settings import limits
 
 # Every step that there is, in the order of what they make of each other's work.
@@ -30,23 +31,6 @@ class Decode:
     crf: int = field(default=22, metadata=limits(at_least=0, at_most=51))
     margin: float = field(default=0.5, metadata=limits(at_least=0))
     whole: bool = False
-
-
-@dataclass(frozen=True)
-class Mining:
-    """How `mine-pairs` chooses; see `sumlctl.mining.pairs.Settings`.
-
-    Args:
-        top_k: narrations per first-person clip.
-        min_similarity: pairs below are dropped; -1 keeps all.
-        assign: which clip stands for a narration that several have: the `first`, or `spread`.
-        seed: for `spread`; apart from the run's, so that all seeds of a sweep see the same pairs.
-    """
-
-    top_k: int = field(default=1, metadata=limits(at_least=1))
-    min_similarity: float = field(default=-1.0, metadata=limits(at_least=-1, at_most=1))
-    assign: str = field(default="first", metadata=limits(choices=("first", "spread")))
-    seed: int = field(default=0, metadata=limits(at_least=0))
 
 
 @dataclass(frozen=True)
@@ -95,7 +79,7 @@ class ForRun:
 
     steps: list[str] = field(default_factory=lambda: list(_USUAL))
     decode: Decode = field(default_factory=Decode)
-    mining: Mining = field(default_factory=Mining)
+    mining: MiningOptions = field(default_factory=MiningOptions)
     histogram: Histogram = field(default_factory=Histogram)
     cam: Cam = field(default_factory=Cam)
 

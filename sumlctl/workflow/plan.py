@@ -12,6 +12,7 @@ from typing import Any
 from sumlctl import settings
 from sumlctl.config import FOR_RUN, Pipeline
 from sumlctl.errors import SumlError
+from sumlctl.mining.options import KEEP_ALL
 from sumlctl.narrations import choose
 from sumlctl.sections import Data
 from sumlctl.workflow import data_steps, receipts, run_steps
@@ -118,8 +119,10 @@ def _tables(recipe: Recipe, cell: Cell, data: Data, workspace: Workspace) -> Ite
     if "mine-pairs" in recipe.steps:
         mining = cell.said.mining
         chosen = vars(mining) | {"split": data.train_split, "match": data.match}
-        if mining.min_similarity <= -1:
+        if mining.min_similarity <= KEEP_ALL:
             del chosen["min_similarity"]
+        if mining.index == "exact":
+            del chosen["recall"]  # of no consequence
         name = Path(data.encoder).name
         yield data_steps.mine_pairs(workspace, data.fpv, data.tpv, name, chosen)
 

@@ -23,6 +23,10 @@ class SumL(Method):
     w_aw: float
     w_m: float
 
+    @property
+    def aligned_above(self) -> float | None:
+        return self.threshold if self.w_aw else None
+
     def __call__(self, outputs: Outputs) -> dict[str, Term]:
         o = outputs
         aligned = cross_view(

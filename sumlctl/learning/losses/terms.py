@@ -64,6 +64,11 @@ class Method(ABC):
         "negative": ("fpv", "tpv"),
     }
 
+    @property
+    def aligned_above(self) -> float | None:
+        """Similarity that a pair must exceed for the cross-view loss; None where all count."""
+        return None
+
     def __post_init__(self) -> None:
         faults = []
         for f in fields(self):  # type: ignore[arg-type]

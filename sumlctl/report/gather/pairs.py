@@ -32,6 +32,7 @@ class Pairs:
         rows: fpv_clip_id, tpv_clip_id, similarity, both narrations, shared_verb and shared_noun.
         total: pairs in the table, of any rank.
         best: those of rank 0, of which `rows` may be a part.
+        similarity: of those of rank 0, float [best], descending.
     """
 
     path: Path
@@ -39,6 +40,11 @@ class Pairs:
     rows: pl.DataFrame
     total: int
     best: int
+    similarity: np.ndarray
+
+    def above(self, threshold: float) -> int:
+        """Return how many pairs of rank 0 exceed a similarity."""
+        return int((self.similarity > threshold).sum())
 
     @property
     def partners(self) -> int:
@@ -77,7 +83,8 @@ def read(path: Path, most: int = MOST) -> Pairs:
         )
     rows = best[evenly(best.height, most)]
     made = tables.made_with(path, "pairs", table, "fpv", "tpv", "split", "encoder")
-    return Pairs(path, made, rows, every.height, best.height)
+    similarity = best.get_column("similarity").to_numpy()
+    return Pairs(path, made, rows, every.height, best.height, similarity)
 
 
 def evenly(n: int, count: int) -> list[int]:

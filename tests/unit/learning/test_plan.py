@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from sumlctl import config
+from sumlctl.errors import SumlError
 from sumlctl.learning.plan import _kept_for_backward, memory_bytes, plan
 from sumlctl.learning.prepare import prepare
 from sumlctl.learning.two_view import Branch, TwoView
@@ -19,6 +20,23 @@ from tests.unit.learning import small_world
 def world(workspace):
     small_world.build(workspace)
     return workspace
+
+
+def test_prepare_refuses_a_threshold_that_no_pair_exceeds(world):
+    """The pairs of this world all have similarity 1."""
+    path = world.pipelines / "small.toml"
+    with pytest.raises(SumlError, match="the cross-view loss would be zero in every step") as fault:
+        prepare(world, config.load(path, ["loss.threshold=1.0"]))
+    assert fault.value.got == "0 of 8 pairs above 1, the best 1.000"
+    assert prepare(world, config.load(path, ["loss.threshold=1.0", "loss.w_aw=0"])).statistics
+    assert prepare(world, config.load(path, ["loss.name=fpv-only"])).statistics is None
+
+
+def test_plan_counts_the_pairs_above_the_threshold(world):
+    statistics = plan(prepare(world, config.load(world.pipelines / "small.toml"))).statistics
+    assert (statistics.pairs, statistics.above_threshold, statistics.threshold) == (8, 8, 0.5)
+    assert (statistics.partners, statistics.tpv_clips) == (8, 8)
+    assert statistics.shared_narration == statistics.shared_clip == 0
 
 
 def test_parts_and_steps(world):

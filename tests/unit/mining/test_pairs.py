@@ -53,7 +53,7 @@ def rows(mined) -> list[dict]:
 
 
 def test_best_match_by_hand(world: Workspace) -> None:
-    pairs = rows(mine("ego", ["exo"], world, Settings()))
+    pairs = rows(mine("ego", ["exo"], world, Settings(assign="first")))
     assert [p["fpv_clip_id"] for p in pairs] == ["ego/0", "ego/1", "ego/2"]
     assert [p["tpv_clip_id"] for p in pairs] == ["exo/0", "exo/1", "exo/0"]
     assert [p["rank"] for p in pairs] == [0, 0, 0]
@@ -107,6 +107,37 @@ def test_spread_shares_reuse_evenly_and_by_seed(workspace: Workspace) -> None:
     assert partners(0) != partners(1)
 
 
+def test_mine_spreads_partners_unless_asked(world: Workspace) -> None:
+    """Two clips say "take cup"; of the three clips that say "get mug" each gets one of its own."""
+    partners = [p["tpv_clip_id"] for p in rows(mine("ego", ["exo"], world, Settings()))]
+    assert partners[1] == "exo/1"
+    assert {partners[0], partners[2]} < {"exo/0", "exo/2", "exo/4"}
+    assert partners[0] != partners[2]
+
+
+def test_mine_avoids_the_twin_of_the_same_scene(workspace: Workspace) -> None:
+    """AEGO and A were filmed of one scene: A's clips are no partners of AEGO's.
+
+    "wash" is said by two third-person clips, of A and of B: the clip of AEGO always gets B's.
+    "dry" is said by one of A alone: the clip of AEGO gets none, that of CEGO gets it.
+    """
+    write_clips(
+        workspace,
+        "both",
+        ["wash", "dry", "dry", "wash", "dry", "wash"],
+        viewpoint=["fpv", "fpv", "fpv", "tpv", "tpv", "tpv"],
+        video_id=["AEGO", "AEGO", "CEGO", "A", "A", "B"],
+        scene="^(.+?)(?:EGO)?$",
+    )
+    write_vectors(workspace, "both", {"wash": at(0), "dry": at(90)})
+    for assign in ("first", "spread"):
+        for seed in range(4):
+            mined = mine("both", ["both"], workspace, Settings(assign=assign, seed=seed))
+            pairs = [(p["fpv_clip_id"], p["tpv_clip_id"]) for p in rows(mined)]
+            assert pairs == [("both/0", "both/5"), ("both/2", "both/4")]
+    assert summarise(mined)["fpv_clips_without_pair"] == 1
+
+
 def test_several_datasets_are_one_pool(world: Workspace) -> None:
     write_clips(world, "web", ["take cup"], viewpoint=["tpv"])
     write_vectors(world, "web", {"take cup": at(0)})
@@ -126,7 +157,7 @@ def test_ties_go_to_the_alphabetically_first_narration(workspace: Workspace) -> 
 
 
 def test_summary_by_hand(world: Workspace) -> None:
-    told = summarise(mine("ego", ["exo"], world, Settings()))
+    told = summarise(mine("ego", ["exo"], world, Settings(assign="first")))
     assert (told["fpv_clips"], told["fpv_narrations"]) == (3, 2)
     assert (told["tpv_clips"], told["tpv_narrations"]) == (5, 3)
     assert (told["tpv_clips_used"], told["tpv_clips_unused"]) == (2, 3)

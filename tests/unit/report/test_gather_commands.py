@@ -17,7 +17,7 @@ def test_each_step_with_what_differs_from_the_defaults(world) -> None:
         "sumlctl index ego --annotations DIR",
         "sumlctl index exo --annotations DIR",
         "sumlctl embed ego exo --encoder test",
-        "sumlctl mine-pairs --fpv ego --tpv exo --assign spread --encoder test",
+        "sumlctl mine-pairs --fpv ego --tpv exo --assign first --encoder test",
         "sumlctl histogram --fpv ego --tpv exo",
         "mkdir -p pipelines && cp runs/mine/pipeline.toml pipelines/mine.toml",
         "sumlctl train mine --run mine.again",

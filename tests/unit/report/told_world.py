@@ -49,7 +49,7 @@ def write_pairs(world: Workspace, said: list[str] = small_world.NAMES) -> Path:
         "tpv": ["exo"],
         "split": "train",
         "top_k": 1,
-        "assign": "spread",
+        "assign": "first",
         "match": "text",
         "clips_mined": N,
         "encoder": {"name": "test", "weights_sha256": "0", "dimension": N},

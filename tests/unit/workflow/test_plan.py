@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import pytest
 
 from sumlctl.errors import SumlError
-from sumlctl.mining.pairs import Settings
 from sumlctl.narrations import choose
-from sumlctl.workflow import data_steps, plan, recipe
+from sumlctl.workflow import plan, recipe
 from tests.unit.workflow import tiny
 
 SWEEP = '[[matrix]]\nloss.name = ["fpv-only", "sum-l"]\nseed = [0, 1]\n'
@@ -141,5 +138,10 @@ def test_the_encoder_is_the_one_whose_vectors_are_here(
     assert f"embed tiny-fpv {expected}" in names(found)
 
 
-def test_what_goes_without_saying_is_what_mining_does_unasked():
-    assert asdict(Settings()) == data_steps._MINING
+def test_plan_passes_every_mining_option(workspace):
+    """A pipeline takes the options that the command has; only what is not usual is passed on."""
+    found = steps(workspace, "mining = { index = 'ivf', recall = 0.9, assign = 'first' }")
+    (words,) = (one.step.words for one in found if one.step.kind == "mine-pairs")
+    assert " ".join(words).endswith("--assign first --index ivf --recall 0.9")
+    (words,) = (one.step.words for one in steps(workspace, "") if one.step.kind == "mine-pairs")
+    assert words[-2] == "--encoder"
