@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,9 +16,12 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME")]
 
 
 def register(app: typer.Typer) -> None:
-    datasets = typer.Typer(help="List and show dataset cards.", invoke_without_command=True)
+    datasets = typer.Typer(
+        help="List, show, copy and make dataset configurations.", invoke_without_command=True
+    )
     datasets.callback()(list_datasets)
     datasets.command("show")(show_dataset)
+    datasets.command("copy")(copy_dataset)
     app.add_typer(datasets, name="datasets")
     pipelines = typer.Typer(help="List, show and copy pipelines.", invoke_without_command=True)
     pipelines.callback()(list_pipelines)
@@ -30,25 +34,27 @@ def register(app: typer.Typer) -> None:
 def list_datasets(
     context: typer.Context, workspace: WorkspaceOption = HERE, json: JsonOption = False
 ) -> None:
-    """Dataset cards: what there is."""
+    """Dataset configurations: what there is."""
     if context.invoked_subcommand:
         return
     from sumlctl.card import parse
+    from sumlctl.errors import SumlError
 
-    cards = [parse(p) for p in shipped.available("manifests", workspace.manifests).values()]
-    rows: list[dict[str, Any]] = [
-        {
-            "name": card.name,
-            "title": card.title,
-            "viewpoints": " ".join(card.viewpoints),
-            "reader": card.reader,
-            "expected_clips": sum(
+    rows: list[dict[str, Any]] = []
+    for name, path in shipped.available("manifests", workspace.manifests).items():
+        row = {"name": name, "title": "", "viewpoints": "", "reader": "", "expected_clips": 0}
+        try:
+            card = parse(path)
+        except SumlError as error:  # the others are listed all the same
+            console.warn(str(error))
+            row["title"] = "faults in its file, see above"
+        else:
+            row["title"], row["reader"] = card.title, card.reader
+            row["viewpoints"] = " ".join(card.viewpoints)
+            row["expected_clips"] = sum(
                 n.get(v, 0) for n in card.expected.values() for v in n if v != "videos"
-            ),
-            "indexed": workspace.table(card.name, "clips").is_file(),
-        }
-        for card in cards
-    ]
+            )
+        rows.append(row | {"indexed": workspace.table(name, "clips").is_file()})
     if json:
         console.show_json(rows)
         return
@@ -59,7 +65,7 @@ def list_datasets(
 def show_dataset(
     name: NameArgument, workspace: WorkspaceOption = HERE, json: JsonOption = False
 ) -> None:
-    """Print a dataset's card."""
+    """Print a dataset's configuration."""
     from sumlctl import card as cards
 
     card = cards.load(name, workspace)
@@ -67,6 +73,15 @@ def show_dataset(
         console.show_json(asdict(card) | {"path": str(card.path)})
     else:
         console.show(f"# {card.path}\n{card.path.read_text(encoding='utf-8').rstrip()}")
+
+
+def copy_dataset(
+    name: NameArgument,
+    to: Annotated[str | None, typer.Option(help="Name of the copy.")] = None,
+    workspace: WorkspaceOption = HERE,
+) -> None:
+    """Copy a dataset's configuration into the workspace, to change it there."""
+    _copy("manifests", name, workspace.manifests, to)
 
 
 def list_pipelines(
@@ -99,11 +114,16 @@ def copy_pipeline(
     workspace: WorkspaceOption = HERE,
 ) -> None:
     """Copy a pipeline into the workspace, to change it there."""
+    _copy("pipelines", name, workspace.pipelines, to)
+
+
+def _copy(kind: str, name: str, folder: Path, to: str | None) -> None:
     from sumlctl.errors import SumlError
     from sumlctl.tables import whole_file
+    from sumlctl.workspace import inside
 
-    path = shipped.find("pipelines", name, workspace.pipelines)
-    target = workspace.pipelines / f"{to or name}.toml"
+    path = shipped.find(kind, name, folder)
+    target = inside(folder, f"{to or name}.toml", "--to")
     if target.exists():
         raise SumlError(
             target,

@@ -42,7 +42,7 @@ def fault(tmp_path, text):
         parse(tmp_path, text)
     message = str(caught.value)
     assert message.startswith(f"{tmp_path / 'kitchens.toml'}: ")
-    assert message.endswith("Correct the card.")
+    assert message.endswith("Correct the file; README has every key.")
     assert len(message.splitlines()) == 1
     return message
 
@@ -102,7 +102,6 @@ def test_vocabulary_and_expected_counts_are_optional(tmp_path):
     [
         ('title = "Kitchens"', "title = Kitchens", "not valid TOML"),
         ("licence = ", "lisence = ", "unknown key, got 'lisence'; expected licence"),
-        ('licence = "CC0"', "", "key licence is missing"),
         ('["fpv", "tpv"]', '["first"]', "unknown viewpoint, got ['first']; expected a list of fpv"),
         ('["fpv", "tpv"]', "[]", "unknown viewpoint, got []"),
         ('["fpv", "tpv"]', '"fpv"', "unknown viewpoint, got 'fpv'"),
@@ -122,7 +121,23 @@ def test_vocabulary_and_expected_counts_are_optional(tmp_path):
         ('"{participant}/{video_id}.mp4"', '"{video_id.x}"', "unknown field in a path"),
         ("verbs = {", "verb = {", "unknown vocabulary, got 'verb'; expected verbs, nouns, actions"),
         ('["take", "put"] }', '["take", "put"], size = 3 }', "vocabulary.verbs.size, got 3"),
-        ('["take", "put"] }', '["take", "put"], column = "x" }', "vocabulary.verbs, got"),
+        (
+            '["take", "put"] }',
+            '["take", "put"], column = "x" }',
+            "unknown key, got 'vocabulary.verbs.column'",
+        ),
+        ('{ names = ["take", "put"] }', "{ file = 'v.csv' }", "vocabulary.verbs.size is missing"),
+        (
+            '["fpv", "tpv"]',
+            '["fpv"]\nredistribute = "some"',
+            "redistribute, got 'some'; expected all",
+        ),
+        (
+            "[videos]",
+            "[videos]\npatths = 3",
+            "unknown key, got 'videos.patths'; expected videos.paths",
+        ),
+        ("[videos]", "[videos]\nscene = '('", "videos.scene, got '('; expected a pattern with"),
         ('{ names = ["take", "put"] }', "3", "vocabulary.verbs, got"),
         ('["take", "put"]', '["take", 2]', "vocabulary.verbs, got"),
         ("size = 3,", 'size = "3",', "vocabulary.nouns, got"),
@@ -134,6 +149,32 @@ def test_vocabulary_and_expected_counts_are_optional(tmp_path):
 def test_faults(tmp_path, old, new, words):
     assert SOUND.count(old) == 1
     assert words in fault(tmp_path, SOUND.replace(old, new))
+
+
+def test_parse_names_all_faults_at_once(tmp_path):
+    """Three slips in one file are one error of one line, each with what would be right."""
+    text = SOUND.replace("licence", "lisence").replace('["fpv", "tpv"]', '["first"]')
+    message = fault(tmp_path, text.replace("videos = 4", "clips = 4"))
+    assert "3 faults in the dataset configuration" in message
+    assert "unknown key: 'lisence', not licence" in message
+    assert "unknown viewpoint: ['first'], not a list of fpv, tpv or both" in message
+    assert "expected.train: {'fpv': 10, 'tpv': 20, 'clips': 4}, not" in message
+
+
+def test_parse_needs_viewpoints_reader_and_videos_alone(tmp_path):
+    """Title, homepage, licence and citation may be missing; nothing may then be passed on."""
+    found = parse(
+        tmp_path,
+        'viewpoints = ["tpv"]\n[reader]\nname = "tabular"\n[videos]\npaths = ["{video_id}.mp4"]',
+    )
+    assert (found.title, found.homepage, found.licence, found.citation) == ("kitchens", "", "", "")
+    assert found.redistribute == "none"
+
+
+def test_parse_takes_class_names_from_the_table(tmp_path):
+    found = parse(tmp_path, SOUND.replace('{ names = ["take", "put"] }', '"table"'))
+    assert found.vocabulary["verbs"].from_table
+    assert not found.vocabulary["nouns"].from_table
 
 
 @pytest.mark.parametrize("table", ["reader", "videos", "vocabulary", "expected"])

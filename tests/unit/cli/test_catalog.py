@@ -25,6 +25,26 @@ def test_a_card_of_ones_own_shadows_a_shipped_one(workspace: Workspace, sumlctl)
     assert (shown["title"], mine["title"]) == ("EPIC-KITCHENS-55", "mine")
 
 
+def test_datasets_lists_the_others_where_one_file_has_faults(workspace: Workspace, sumlctl) -> None:
+    workspace.manifests.mkdir(parents=True)
+    (workspace.manifests / "broken.toml").write_text("viewpoints = [")
+    done = sumlctl("datasets", "--json")
+    rows = {row["name"]: row for row in json.loads(done.out)}
+    assert done.code == 0
+    assert rows["broken"]["title"] == "faults in its file, see above"
+    assert rows["ek55"]["expected_clips"] == 26_074 + 2_398
+    assert "broken.toml: not valid TOML" in done.err
+
+
+def test_datasets_copy_into_the_workspace_once(workspace: Workspace, sumlctl) -> None:
+    assert sumlctl("datasets", "copy", "ek55", "--to", "kitchen").code == 0
+    assert json.loads(sumlctl("datasets", "show", "kitchen", "--json").out)["reader"] == "epic"
+    again = sumlctl("datasets", "copy", "ek55", "--to", "kitchen")
+    assert (again.code, "file is there already" in again.err) == (1, True)
+    outside = sumlctl("datasets", "copy", "ek55", "--to", "../kitchen")
+    assert (outside.code, "path leaves its folder" in outside.err) == (1, True)
+
+
 def test_pipelines_copy_into_the_workspace_once(workspace: Workspace, sumlctl) -> None:
     names = [row["name"] for row in json.loads(sumlctl("pipelines", "--json").out)]
     assert "demo" in names
