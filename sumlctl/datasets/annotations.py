@@ -170,7 +170,7 @@ def seconds(frame: pl.DataFrame, column: str) -> pl.DataFrame:
     Raises:
         SumlError: a value is no time; file, row and value are named.
     """
-    timed = frame.with_columns(_seconds=times.parsed(frame, column))
+    timed = frame.with_columns(_seconds=times.parsed(frame.get_column(column)))
     bad = pl.col("_seconds").is_null()
     refuse(timed, bad, f"bad timestamp in {column}", column, times.EXPECTED)
     return timed.with_columns(pl.col("_seconds").alias(column)).drop("_seconds")
@@ -187,8 +187,11 @@ def class_ids(frame: pl.DataFrame, column: str) -> pl.DataFrame:
     Raises:
         SumlError: a text is something else; file, row and text are named.
     """
-    text = pl.col(column).fill_null("").str.strip_chars().str.replace_all(_QUOTE, "")
-    digits = text.str.extract_all(_ID).list.eval(pl.element().str.extract(r"^(-?\d+)"))
+    text = pl.col(column).fill_null("").str.strip_chars()
+    digits = text.str.extract_all(r"-?\d+")
+    if frame.get_column(column).str.contains(r"""[."']""").any():
+        text = text.str.replace_all(_QUOTE, "")
+        digits = text.str.extract_all(_ID).list.eval(pl.element().str.extract(r"^(-?\d+)"))
     ids = digits.cast(pl.List(pl.Int32), strict=False)
     too_great = ids.list.eval(pl.element().is_null()).list.any()
     bad = ~text.str.contains(_CLASS_IDS) | too_great

@@ -7,12 +7,15 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 import polars as pl
 
+from sumlctl.card import Card
 from sumlctl.datasets import annotations as an
 from sumlctl.datasets.times import MISSING
-from sumlctl.datasets.vocabulary import spelled_plainly
+from sumlctl.datasets.vocabulary import ids_by_name, spelled_plainly
 from sumlctl.errors import SumlError, nearest_names
 
 _SEPARATORS = "|;,"
@@ -25,16 +28,21 @@ class Classes:
     """The classes of one label kind, for reading cells.
 
     Args:
+        card: has their vocabulary.
+        annotations: the folder of the file that lists them, where one does.
         kind: such as verbs.
-        ids: class name -> class ids, see `vocabulary.ids_by_name`.
         unlabelled: values that stand for no label.
-        where: the card.
     """
 
+    card: Card
+    annotations: Path
     kind: str
-    ids: Mapping[str, Sequence[int]]
     unlabelled: frozenset[str]
-    where: object
+
+    @cached_property
+    def ids(self) -> Mapping[str, Sequence[int]]:
+        """Class name -> class ids; read when a name is met first, since most tables have ids."""
+        return ids_by_name(self.card, self.annotations, self.kind)
 
 
 def read_labels(frame: pl.DataFrame, column: str, classes: Classes) -> pl.Series:
@@ -141,7 +149,7 @@ def _unknown(
     what = f"class name that {len(ids)} classes have" if ids else "unknown class name"
     near = nearest_names(name, classes.ids)
     if not classes.ids:
-        fix = f"Name the classes, or the file that lists them, in [vocabulary] of {classes.where}."
+        fix = f"Name the classes, or their file, in [vocabulary] of {classes.card.path}."
     else:
         fix = f"Did you mean {near[0]}?" if near else "Correct the row."
     return SumlError(

@@ -58,4 +58,8 @@ def _egovlp(points: pl.DataFrame) -> tuple[pl.DataFrame, str]:
     halves = dense.select("video_id", half=pl.col("beta") / (2 * alpha))
     widths = (2 * halves["half"]).to_list()
     remark = f"{min(widths):.3g} to {max(widths):.3g} s by EgoVLP's rule, alpha {alpha:.4g} s"
-    return halves, remark + (f", {single:,} videos with one time alone: 1 s" if single else "")
+    return halves, remark + (
+        f"; 1 s in {single:,} of {videos.height:,} videos, which have one time alone"
+        if single
+        else ""
+    )

@@ -22,7 +22,7 @@ from sumlctl.errors import SumlError
 _DELIMITERS = ",;\t|"
 _CSV = {".csv", ".tsv", ".tab"}
 _TABLE = "a CSV, Parquet or JSONL table with rows"
-_START = 2**20  # bytes in which a header ends
+_START = 2**16  # bytes in which a header ends; a longer one is read row by row
 _UNREADABLE = (
     pl.exceptions.PolarsError,
     pl.exceptions.PanicException,
@@ -77,8 +77,12 @@ def read_table(path: Path, delimiter: str | None = None, quote: str = '"') -> pl
         raise malformed(path, f"a header {frame.columns[0]!r}", _TABLE)
     frame.columns = _unique(frame.columns)
     frame = frame.with_columns(_source=source)
-    filled = [_filled(name, dtype) for name, dtype in frame.schema.items() if name != "_source"]
-    frame = frame.filter(pl.any_horizontal(filled)) if filled else frame.clear()
+    values = [name for name in frame.columns if name != "_source"]
+    if not values:
+        raise malformed(path, "no columns", _TABLE)
+    # Whole columns without a gap are the rule, and quicker to find than rows without a value.
+    if not any(_filled(frame, name).all() for name in values):
+        frame = frame.filter(pl.any_horizontal(_filled(frame, name) for name in values))
     if frame.is_empty():
         raise malformed(path, "no rows", _TABLE)
     return frame
@@ -127,9 +131,10 @@ def _unique(names: Sequence[str]) -> list[str]:
     ]
 
 
-def _filled(name: str, dtype: pl.DataType) -> pl.Expr:
-    column = pl.col(name)
-    if dtype == pl.String:
+def _filled(frame: pl.DataFrame, name: str) -> pl.Series:
+    """Whether each cell of a column has a value."""
+    column = frame.get_column(name)
+    if column.dtype == pl.String:
         return (column.str.strip_chars() != "").fill_null(False)
     return column.is_not_null()
 
@@ -190,18 +195,18 @@ def _with_lines(
     first = 2 + sum(name.count("\n") for name in names)
     line = first + pl.int_range(frame.height, eager=True) + breaks.cum_sum() - breaks
     row = pl.int_range(2, 2 + frame.height, eager=True)
-    for place in (breaks > 1).arg_true():
-        inner = text[place].splitlines()[1:-1]
-        if any(part.count(delimiter) == len(names) - 1 for part in inner) and len(names) > 2:
-            warn(
-                f"{path.name} row {row[place]} (line {line[place]}): a cell holds lines that look "
-                "like rows of the table; is a quotation mark not closed?"
-            )
-    return pl.select(
-        pl.when(line == row)
-        .then(source)
-        .otherwise(source + pl.lit(" (line ") + line.cast(pl.String) + pl.lit(")"))
+    numbered = pl.select(
+        pl.when(line == row).then(source).otherwise(pl.format("{} (line {})", source, line))
     ).to_series()
+    # A quotation mark that is not closed takes in whole rows, each with its delimiters.
+    taken_in = breaks * (len(names) - 1)
+    swallowed = (breaks > 0) & (text.str.count_matches(delimiter, literal=True) == taken_in)
+    if len(names) > 1 and swallowed.any():
+        warn(
+            f"{numbered.filter(swallowed)[0]}: a cell of several lines holds as many delimiters as "
+            'whole rows; if a quotation mark is not closed, name `quote = ""` in the card'
+        )
+    return numbered
 
 
 def _read_rows(

@@ -11,7 +11,7 @@ import polars as pl
 
 from sumlctl.card import LABELS, Card
 from sumlctl.datasets import annotations as an
-from sumlctl.datasets import options, points, times, vocabulary
+from sumlctl.datasets import options, points, times
 from sumlctl.datasets.labels import Classes, read_labels
 from sumlctl.datasets.table_files import delimiter_of
 from sumlctl.errors import SumlError, unknown_name
@@ -92,9 +92,7 @@ def _layout(card: Card, annotations: Path) -> _Layout:
         )
     unlabelled = _unlabelled(card)
     classes = {
-        kind: Classes(kind, vocabulary.ids_by_name(card, annotations, kind), unlabelled, card.path)
-        for kind in LABELS
-        if kind in columns
+        kind: Classes(card, annotations, kind, unlabelled) for kind in LABELS if kind in columns
     }
     delimiter, quote = _mark(card, "delimiter"), _mark(card, "quote")
     return _Layout(
@@ -154,7 +152,7 @@ def _strip(card: Card) -> str:
     try:
         pl.Series([""]).str.replace_all(pattern, "")
     except pl.exceptions.PolarsError as error:
-        reason = " ".join(str(error).split())[-120:]
+        reason = str(error).partition("\n\nThis error")[0].splitlines()[-1]
         expected = "a regular expression without look-around and backreferences"
         raise _fault(card, "strip", expected, reason) from error
     return pattern
