@@ -189,7 +189,7 @@ def class_ids(frame: pl.DataFrame, column: str) -> pl.DataFrame:
     """
     text = pl.col(column).fill_null("").str.strip_chars()
     digits = text.str.extract_all(r"-?\d+")
-    if frame.get_column(column).str.contains(r"""[."']""").any():
+    if frame.get_column(column).cast(pl.String).str.contains(r"""[."']""").any():
         text = text.str.replace_all(_QUOTE, "")
         digits = text.str.extract_all(_ID).list.eval(pl.element().str.extract(r"^(-?\d+)"))
     ids = digits.cast(pl.List(pl.Int32), strict=False)

@@ -47,7 +47,8 @@ def parsed(column: pl.Series, decimal_comma: bool = False) -> pl.Series:
     value of a time or duration column.
     """
     if column.dtype in (pl.Time, pl.Duration):
-        column = column.cast(pl.Duration("ns")).dt.total_nanoseconds() / 1e9
+        spans = column.cast(pl.Duration("ns")).dt.total_nanoseconds().cast(pl.Float64)
+        column = pl.Series(spans.to_numpy() / 1e9)  # polars takes times 1e-9, which is not the same
     elif not column.dtype.is_numeric():
         column = _from_texts(column.cast(pl.String).str.strip_chars(), decimal_comma)
     seconds = column.cast(pl.Float64)
