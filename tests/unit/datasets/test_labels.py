@@ -109,7 +109,7 @@ def test_read_labels_class_list_in_a_file(read, tmp_path):
 @pytest.mark.parametrize(
     ("cells", "words"),
     [
-        (["open", "opne"], "x.csv row 3: unknown class name in v, got 'opne'"),
+        (["open", "openn"], "x.csv row 3: unknown class name in v, got 'openn'"),
         (["open", "open|dry"], "x.csv row 3: unknown class name in v, got 'dry'"),
         (["open", "['open', 'dry']"], "x.csv row 3: unknown class name in v, got 'dry'"),
         (["open", "3"], "x.csv row 3: unknown class name in v, got '3'"),
@@ -121,7 +121,7 @@ def test_read_labels_names_the_row_and_what_is_unknown(read, cells, words):
 
 
 def test_read_labels_suggests_the_nearest_and_tells_of_absent_names(read):
-    assert refusal(read, ["opne"]).endswith("Did you mean open?")
+    assert refusal(read, ["openn"]).endswith("Did you mean open?")
     assert "in [vocabulary] of" in refusal(read, ["open"], vocabulary="{ size = 3 }")
 
 
