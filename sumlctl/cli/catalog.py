@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +13,14 @@ import typer
 from sumlctl import console, shipped
 from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption
 from sumlctl.workspace import Workspace
+
+
+class Viewpoint(StrEnum):
+    """The camera that clips were filmed with."""
+
+    FPV = "fpv"
+    TPV = "tpv"
+
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME")]
 
@@ -22,6 +32,7 @@ def register(app: typer.Typer) -> None:
     datasets.callback()(list_datasets)
     datasets.command("show")(show_dataset)
     datasets.command("copy")(copy_dataset)
+    datasets.command("new")(new_dataset)
     app.add_typer(datasets, name="datasets")
     pipelines = typer.Typer(help="List, show and copy pipelines.", invoke_without_command=True)
     pipelines.callback()(list_pipelines)
@@ -84,6 +95,35 @@ def copy_dataset(
     _copy("manifests", name, workspace.manifests, to)
 
 
+def new_dataset(
+    name: NameArgument,
+    table: Annotated[Path, typer.Option("--from", help="Its clips: CSV, Parquet or JSONL.")],
+    viewpoint: Annotated[Viewpoint, typer.Option(help="Of its clips.")] = Viewpoint.FPV,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--column", metavar="OURS=THEIRS", help="A column that is not to be guessed."),
+    ] = None,
+    workspace: WorkspaceOption = HERE,
+) -> None:
+    """Write the configuration of a dataset, its columns guessed from a table of clips."""
+    from sumlctl.datasets import new_config
+
+    given = {}
+    for text in columns or ():
+        ours, equals, theirs = text.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"{text} is not OURS=THEIRS", param_hint="--column")
+        given[ours.strip()] = theirs.strip()
+    text = new_config.guess(name, table, viewpoint.value, given)
+    target = _free(workspace.manifests, name)
+    _write(target, text.encode())
+    console.show(f"{text.rstrip()}")
+    console.note(
+        f"wrote {target}; correct it where the guess is wrong, then: sumlctl index {name} "
+        f"--annotations {shlex.quote(str(table.parent))} --videos FOLDER"
+    )
+
+
 def list_pipelines(
     context: typer.Context, workspace: WorkspaceOption = HERE, json: JsonOption = False
 ) -> None:
@@ -118,23 +158,34 @@ def copy_pipeline(
 
 
 def _copy(kind: str, name: str, folder: Path, to: str | None) -> None:
+    path = shipped.find(kind, name, folder)
+    target = _free(folder, to or name)
+    _write(target, path.read_bytes())
+    console.show(str(target))
+
+
+def _free(folder: Path, name: str) -> Path:
+    """The path of a TOML that is not there yet."""
     from sumlctl.errors import SumlError
-    from sumlctl.tables import whole_file
     from sumlctl.workspace import inside
 
-    path = shipped.find(kind, name, folder)
-    target = inside(folder, f"{to or name}.toml", "--to")
+    target = inside(folder, f"{name}.toml", "command line")
     if target.exists():
         raise SumlError(
             target,
             "file is there already",
             got="a file",
             expected="a free name",
-            fix="Choose another name with --to.",
+            fix="Choose another name.",
         )
-    with whole_file(target) as beside:
-        beside.write_bytes(path.read_bytes())
-    console.show(str(target))
+    return target
+
+
+def _write(target: Path, content: bytes) -> None:
+    from sumlctl.tables import whole_file
+
+    with whole_file(target) as temporary:
+        temporary.write_bytes(content)
 
 
 def doctor(

@@ -46,6 +46,13 @@ class Retry(StrEnum):
     UNREADABLE = "unreadable"
 
 
+class BadRows(StrEnum):
+    """What becomes of rows of annotation files that cannot be used."""
+
+    DROP = "drop"
+    REFUSE = "refuse"
+
+
 def register(app: typer.Typer) -> None:
     app.command()(index)
     app.command()(embed)
@@ -61,6 +68,9 @@ def index(
     retry: Annotated[
         Retry | None, typer.Option(help="Probe again, more thoroughly, what was unreadable.")
     ] = None,
+    bad_rows: Annotated[
+        BadRows, typer.Option(help="Rows without a length or a time: leave out, or fail.")
+    ] = BadRows.DROP,
     engine: EngineOption = Engine.LOCAL,
     address: AddressOption = None,
     strict: Annotated[bool, typer.Option(help="Fail when anything is missing.")] = False,
@@ -76,7 +86,7 @@ def index(
     with executors.executor(engine, jobs, address) as who:
         for name in datasets:
             with locks.alone(workspace, f"index {name}"):
-                step = data_steps.index(workspace, name, annotations, videos)
+                step = data_steps.index(workspace, name, annotations, videos, bad_rows.value)
                 with receipts.begun(workspace, step):
                     found = indexing.index(
                         name,
@@ -85,6 +95,7 @@ def index(
                         videos=videos,
                         executor=who,
                         retry_unreadable=retry is Retry.UNREADABLE,
+                        bad_rows=bad_rows.value,
                     )
                     receipts.leave(workspace, step)
             done.append(found)
@@ -102,6 +113,14 @@ def _show_index(done: Any) -> None:
     console.show_table(done.dataset, header, rows)
     for text in done.notes:
         console.note(f"{done.dataset}: {text}")
+    if done.left_out:
+        number = "1 row" if done.left_out == 1 else f"{done.left_out:,} rows"
+        console.warn(f"{done.dataset}: left out {number} that cannot be used")
+        for text in done.bad_rows:
+            console.warn(f"{done.dataset}: {text}")
+        if done.left_out > len(done.bad_rows):
+            more = done.left_out - len(done.bad_rows)
+            console.warn(f"{done.dataset}: {more:,} more; `--bad-rows refuse` makes them an error")
     for what, videos in (("is unreadable", done.unreadable), ("is flawed", done.flawed)):
         for video, reason in list(videos.items())[:_MOST_NAMED]:
             console.warn(f"{done.dataset}: video {video} {what}: {reason}")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from sumlctl import documents
 from sumlctl.card import LABELS, Card
+from sumlctl.datasets import times
+from sumlctl.datasets.table_files import malformed, read_table  # noqa: F401, for readers
 from sumlctl.errors import SumlError, nearest_names
 from sumlctl.workspace import inside
 
@@ -31,17 +31,11 @@ COLUMNS: dict[str, Any] = {
     "_source": pl.String,
 }
 
-_TIMESTAMP = r"^(\d+):([0-5]?\d):([0-5]?\d(?:\.\d+)?)$"
-_CLASS_IDS = r"^(\[[\d,\s-]*\]|[\d;,\s-]*)$"
+_ID = r"-?\d+(?:\.0*)?"  # pandas writes ids as floats where a column has gaps
+_IDS = rf"\s*(?:{_ID}(?:[\s;,|]+{_ID})*)?[\s;,|]*"
+_CLASS_IDS = rf"^(?:\[{_IDS}\]|\({_IDS}\)|\{{{_IDS}\}}|{_IDS})$"
+_QUOTE = r"""['"]"""  # of ids in lists of texts
 _MOST_CLASSES = 2**31  # ids are int32
-_UNREADABLE = (
-    pl.exceptions.PolarsError,
-    pl.exceptions.PanicException,
-    pa.ArrowException,
-    UnicodeDecodeError,
-    OSError,
-)
-_TABLE = "a CSV, Parquet or JSONL table with rows"
 
 
 @dataclass(frozen=True)
@@ -54,12 +48,16 @@ class Annotations:
         files: the files read, for provenance.
         release: which release of the dataset they are, where the card tells releases apart.
         notes: what a user should know about how the rows came about.
+        left_out: rows of the files that cannot be used.
+        class_names: label kind -> names by class id, of vocabularies that the rows have themselves.
     """
 
     rows: pl.DataFrame
     files: tuple[Path, ...]
     release: str = ""
     notes: tuple[str, ...] = ()
+    left_out: times.LeftOut = times.NOTHING
+    class_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def annotation_file(annotations: Path, name: str, card: Card) -> Path:
@@ -97,45 +95,6 @@ def within(annotations: Path, name: object, card: Card) -> Path:
     return inside(annotations, name, card.path)
 
 
-def read_table(path: Path) -> pl.DataFrame:
-    """A CSV, Parquet or JSONL file, every cell as it stands; CSV cells stay text.
-
-    Returns:
-        The rows with a last column `_source`, such as `train.csv row 2` (row 1 is the header
-        in CSV and the first record elsewhere).
-
-    Raises:
-        SumlError: not such a file, or without rows.
-    """
-    suffix = path.suffix.lower()
-    try:
-        if suffix == ".csv":
-            frame = pl.read_csv(path, infer_schema=False, encoding="utf8")
-        elif suffix == ".parquet":
-            frame = _read_parquet(path)
-        elif suffix in {".jsonl", ".ndjson"}:
-            frame = pl.read_ndjson(path, infer_schema_length=None)
-        else:
-            raise malformed(path, f"a {suffix or 'nameless'} file", _TABLE)
-    except _UNREADABLE as error:
-        got = str(error).splitlines()[0][:120] if path.stat().st_size else "an empty file"
-        raise malformed(path, got, _TABLE) from error
-    if any("\ufffd" in name or "\0" in name for name in frame.columns):
-        raise malformed(path, f"a header {frame.columns[0]!r}", _TABLE)
-    if frame.is_empty():
-        raise malformed(path, "no rows", _TABLE)
-    first = 2 if suffix == ".csv" else 1
-    number = pl.int_range(first, first + frame.height).cast(pl.String)
-    return frame.with_columns(_source=pl.lit(f"{path.name} row ") + number)
-
-
-def _read_parquet(path: Path) -> pl.DataFrame:
-    """Reads by Arrow, which checks every value; a damaged file can end polars and its process."""
-    table = pq.read_table(path, partitioning=None)
-    table.validate(full=True)
-    return pl.DataFrame(dict(zip(table.column_names, table.columns, strict=True)))
-
-
 def read_text(path: Path) -> str:
     """A text file in UTF-8.
 
@@ -160,15 +119,17 @@ def read_json(path: Path) -> Any:
         raise malformed(path, str(error), "JSON") from error
 
 
-def malformed(where: object, got: str, expected: str) -> SumlError:
-    """The error for an annotation that has not the form it should have."""
-    fix = "Check that the download is complete."
-    return SumlError(where, "malformed annotation", got=got[:120], expected=expected, fix=fix)
-
-
 def require_columns(frame: pl.DataFrame, wanted: Sequence[str], path: Path) -> None:
     """Raises a SumlError that names the first missing column and its nearest match."""
     for column in wanted:
+        if f"{column} (column" in {name.rpartition(" ")[0] for name in frame.columns}:
+            raise SumlError(
+                path,
+                f"several columns have the name {column}",
+                got=", ".join(name for name in frame.columns if name.startswith(f"{column} (")),
+                expected="one",
+                fix="Name one of these in the card, or correct the file's header.",
+            )
         if column not in frame.columns:
             near = nearest_names(column, [c for c in frame.columns if c != "_source"])
             raise SumlError(
@@ -206,34 +167,34 @@ def refuse(frame: pl.DataFrame, bad: pl.Expr, what: str, got: str, expected: str
 
 
 def seconds(frame: pl.DataFrame, column: str) -> pl.DataFrame:
-    """Turns a column of `HH:MM:SS.ff` or plain seconds into float64 seconds.
+    """Turns a column of times into float64 seconds.
 
     Raises:
-        SumlError: a value is neither; file, row and value are named.
+        SumlError: a value is no time; file, row and value are named.
     """
-    text = pl.col(column).cast(pl.String).str.strip_chars()
-    clock = text.str.extract_groups(_TIMESTAMP).struct
-    hours, minutes, rest = (clock.field(str(i)).cast(pl.Float64) for i in (1, 2, 3))
-    value = (hours * 3600 + minutes * 60 + rest).fill_null(text.cast(pl.Float64, strict=False))
-    timed = frame.with_columns(value.alias("_seconds"))
-    bad = pl.col("_seconds").is_null() | ~pl.col("_seconds").is_finite()
-    refuse(timed, bad, f"bad timestamp in {column}", column, "HH:MM:SS.ff or seconds")
+    timed = frame.with_columns(_seconds=times.parsed(frame.get_column(column)))
+    bad = pl.col("_seconds").is_null()
+    refuse(timed, bad, f"bad timestamp in {column}", column, times.EXPECTED)
     return timed.with_columns(pl.col("_seconds").alias(column)).drop("_seconds")
 
 
 def holds_ids(cells: pl.Series) -> bool:
-    """Whether every text is empty, `3`, `[3, 5]` or `3;5`."""
-    return cells.fill_null("").str.contains(_CLASS_IDS).all()
+    """Whether every text is empty, or of class ids such as `3`, `3.0`, `[3, 5]` or `3;5`."""
+    return bool(cells.fill_null("").str.replace_all(_QUOTE, "").str.contains(_CLASS_IDS).all())
 
 
 def class_ids(frame: pl.DataFrame, column: str) -> pl.DataFrame:
-    """Turns a column of texts such as `3`, `[3, 5]` or `3;5` into lists of class ids.
+    """Turns a column of texts such as `3`, `3.0`, `[3, 5]` or `3;5` into lists of class ids.
 
     Raises:
         SumlError: a text is something else; file, row and text are named.
     """
     text = pl.col(column).fill_null("").str.strip_chars()
-    ids = text.str.extract_all(r"-?\d+").cast(pl.List(pl.Int32), strict=False)
+    digits = text.str.extract_all(r"-?\d+")
+    if frame.get_column(column).cast(pl.String).str.contains(r"""[."']""").any():
+        text = text.str.replace_all(_QUOTE, "")
+        digits = text.str.extract_all(_ID).list.eval(pl.element().str.extract(r"^(-?\d+)"))
+    ids = digits.cast(pl.List(pl.Int32), strict=False)
     too_great = ids.list.eval(pl.element().is_null()).list.any()
     bad = ~text.str.contains(_CLASS_IDS) | too_great
     refuse(frame, bad, f"{column} is no class id", column, "such as 3, [3, 5] or 3;5")

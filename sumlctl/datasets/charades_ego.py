@@ -8,7 +8,7 @@ import polars as pl
 
 from sumlctl.card import Card
 from sumlctl.datasets import annotations as an
-from sumlctl.datasets import options
+from sumlctl.datasets import options, times
 from sumlctl.errors import SumlError
 
 _ACTION = r"^(c\d{3}) (\d+(?:\.\d+)?) (\d+(?:\.\d+)?)$"
@@ -43,7 +43,7 @@ def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
     options.check(card, {"classes", "mapping"})
     classes = an.annotation_file(annotations, str(options.value_of(card, "classes", str)), card)
     mapping = an.annotation_file(annotations, str(options.value_of(card, "mapping", str)), card)
-    release, frames, files, notes = _release(card, annotations)
+    release, frames, files, notes, left_out = _release(card, annotations)
     rows = pl.concat(frames).join(
         _classes(classes, mapping), on="action", how="left", maintain_order="left"
     )
@@ -51,12 +51,12 @@ def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
     an.refuse(rows, pl.col("narration").is_null(), "unknown action", "action", expected)
     number = pl.int_range(pl.len()).over("video_id").cast(pl.String)
     rows = rows.with_columns(native_id=pl.col("video_id") + "_" + number).select(*an.COLUMNS)
-    return an.Annotations(rows, (*files, classes, mapping), release, notes)
+    return an.Annotations(rows, (*files, classes, mapping), release, notes, left_out)
 
 
 def _release(
     card: Card, annotations: Path
-) -> tuple[str, list[pl.DataFrame], list[Path], tuple[str, ...]]:
+) -> tuple[str, list[pl.DataFrame], list[Path], tuple[str, ...], times.LeftOut]:
     def present(names: dict[str, object]) -> list[Path]:
         return [annotations / name for name in names if (annotations / name).is_file()]
 
@@ -74,17 +74,18 @@ def _release(
             expected=f"{next(iter(_V1))} or {next(iter(_V0))}",
             fix=f"Get them from {card.homepage} or point --annotations at their folder.",
         )
-    kept = [f.filter(pl.col("stop_s") > pl.col("start_s")) for f in frames]
+    found = [times.usable(frame, "start_s", "stop_s") for frame in frames]
+    kept, left_out = [frame for frame, _ in found], sum((left for _, left in found), times.NOTHING)
     notes = []
-    if dropped := sum(f.height for f in frames) - sum(f.height for f in kept):
-        notes.append(f"{dropped:,} action instances that end before they start are left out")
+    if left_out.count:
+        notes.append(f"{left_out.count:,} action instances that end before they start are left out")
     if files[0].name == "CharadesEgo_v0_train.csv":
         kept.insert(1, _twins(kept[0]))
         notes.append(
             f"{kept[1].height:,} first-person training clips carry the times of their "
             "third-person twins: release v0 has none of their own"
         )
-    return release, kept, files, tuple(notes)
+    return release, kept, files, tuple(notes), left_out
 
 
 def _twins(third_person: pl.DataFrame) -> pl.DataFrame:

@@ -23,6 +23,9 @@ from sumlctl.workspace import Workspace
 # Annotations round to hundredths of a second and may name the frame after the last.
 _ROUNDING_S = 0.01
 
+# What becomes of rows that cannot be used.
+DROP, REFUSE = "drop", "refuse"
+
 
 @dataclass(frozen=True)
 class Indexed:
@@ -34,6 +37,8 @@ class Indexed:
         unreadable: video id -> reason.
         flawed: video id -> what is wrong with a video that can be read all the same.
         notes: what the reader had to say.
+        left_out: rows of the annotation files that cannot be used.
+        bad_rows: the first of them and what is wrong with each.
         written: the tables written.
     """
 
@@ -42,6 +47,8 @@ class Indexed:
     unreadable: dict[str, str]
     flawed: dict[str, str]
     notes: tuple[str, ...]
+    left_out: int
+    bad_rows: list[str]
     written: tuple[Path, ...]
 
 
@@ -53,6 +60,7 @@ def index(
     videos: Path | None = None,
     executor: Executor = HERE,
     retry_unreadable: bool = False,
+    bad_rows: str = DROP,
 ) -> Indexed:
     """Reads a dataset's annotations, probes its videos, writes both tables.
 
@@ -64,15 +72,18 @@ def index(
         videos: folder of video files; default as the workspace has it.
         executor: who probes the videos.
         retry_unreadable: whether videos found unreadable before are probed again, more thoroughly.
+        bad_rows: `drop`: rows that cannot be used are left out and counted; `refuse`: they are an
+            error.
 
     Raises:
-        SumlError: any fault in the card or the annotations.
+        SumlError: any fault in the card or the annotations, or no row that can be used.
     """
     card = cards.load(dataset, workspace)
     annotations = annotations or workspace.data(dataset, "annotations")
     videos = videos or workspace.data(dataset, "videos")
     told = components.load("readers", card.reader, card.path)(card, annotations, videos)
-    words, class_lists = vocabulary.load(card, annotations)
+    _check_left_out(told, bad_rows)
+    words, class_lists = vocabulary.load(card, annotations, told.class_names)
     an.check(told.rows, {kind: len(classes) for kind, classes in words.items()})
     _check_viewpoints(card, told.rows)
 
@@ -89,7 +100,12 @@ def index(
     written = (table, workspace.table(dataset, "clips"))
     root = {"videos_root": workspace.relative_or_absolute(videos)}
     tables.write(found.to_arrow(), written[0], "videos", inputs=inputs, config=config, extra=root)
-    extra = {"vocabulary": words, "scene": card.scene, **root}
+    extra = {
+        "vocabulary": words,
+        "scene": card.scene,
+        "left_out": told.left_out.count,
+        **root,
+    }
     tables.write(clips.to_arrow(), written[1], "clips", inputs=inputs, config=config, extra=extra)
     work.forget()
     said = found.filter(pl.col("error").is_not_null())
@@ -100,7 +116,35 @@ def index(
         dict(said.filter(bad).select("video_id", "error").iter_rows()),
         dict(said.filter(~bad).select("video_id", "error").iter_rows()),
         told.notes,
+        told.left_out.count,
+        told.left_out.named,
         written,
+    )
+
+
+def _check_left_out(found: an.Annotations, bad_rows: str) -> None:
+    """Refuses rows that cannot be used where they are to be refused, or where no other is there."""
+    left_out = found.left_out
+    if found.rows.is_empty() and not left_out.count:
+        raise SumlError(
+            found.files[0] if found.files else "annotations",
+            "no clip in the annotations",
+            got="; ".join(found.notes) or f"{len(found.files)} files without one",
+            expected="at least one clip",
+            fix="Check that the files are those of the dataset, and what its configuration leaves "
+            "out.",
+        )
+    if not left_out.count or (bad_rows == DROP and found.rows.height):
+        return
+    first, more = left_out.first[0], left_out.count - 1
+    others = f" (and {more:,} more rows that cannot be used)" if more else ""
+    only = "" if found.rows.height else ", and no other row is there"
+    raise SumlError(
+        first.where,
+        f"{first.what}{others}{only}",
+        got=first.got,
+        expected=first.expected,
+        fix=first.fix + (" `--bad-rows drop` leaves such rows out." if found.rows.height else ""),
     )
 
 

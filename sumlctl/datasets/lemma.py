@@ -13,7 +13,7 @@ import polars as pl
 from sumlctl import plain_pickle
 from sumlctl.card import Card
 from sumlctl.datasets import annotations as an
-from sumlctl.datasets import options
+from sumlctl.datasets import options, times
 
 FPS = 24.0  # both releases count frames at 24 per second
 
@@ -63,7 +63,9 @@ def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
     except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
         expected = "the structure that LEMMA's authors published"
         raise an.malformed(files[0], f"{type(error).__name__}: {error}", expected) from error
-    return an.Annotations(rows, (*files, *metadata.values(), *splits.values()))
+    rows, left_out = times.usable(rows, "start_s", "stop_s")
+    read_files = (*files, *metadata.values(), *splits.values())
+    return an.Annotations(rows, read_files, left_out=left_out)
 
 
 def narrate(template: str) -> str:

@@ -23,11 +23,14 @@ def index(
     dataset: str,
     annotations: Path | None = None,
     videos: Path | None = None,
+    bad_rows: str = "drop",
 ) -> Step:
     """Annotations and videos -> tables of a dataset; folders are named where they are not usual."""
     card = shipped.find("manifests", dataset, workspace.manifests)
     folders = {"annotations": annotations, "videos": videos}
     given = {key: str(path.resolve()) for key, path in folders.items() if path is not None}
+    if bad_rows != "drop":
+        given["bad_rows"] = bad_rows
     folder = annotations or workspace.data(dataset, "annotations")
     clips = workspace.table(dataset, "clips")
 

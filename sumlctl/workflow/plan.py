@@ -128,11 +128,14 @@ def _tables(recipe: Recipe, cell: Cell, data: Data, workspace: Workspace) -> Ite
 
 
 def _index(workspace: Workspace, dataset: str) -> Step:
-    """As it was done before, where somebody named other folders by hand."""
+    """As it was done before, where somebody named other folders or options by hand."""
     before = receipts.read(workspace.receipt("index", dataset))
     said = before.settings if before else {}
-    folders = (Path(said[key]) if key in said else None for key in ("annotations", "videos"))
-    return data_steps.index(workspace, dataset, *folders)
+    annotations, videos = (
+        Path(said[key]) if key in said else None for key in ("annotations", "videos")
+    )
+    bad_rows = str(said.get("bad_rows", "drop"))
+    return data_steps.index(workspace, dataset, annotations, videos, bad_rows)
 
 
 def _decode(cell: Cell, workspace: Workspace, dataset: str) -> Step:

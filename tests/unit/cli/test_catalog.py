@@ -45,6 +45,16 @@ def test_datasets_copy_into_the_workspace_once(workspace: Workspace, sumlctl) ->
     assert (outside.code, "path leaves its folder" in outside.err) == (1, True)
 
 
+def test_datasets_new_is_indexed_as_it_says(workspace: Workspace, sumlctl, tmp_path) -> None:
+    (tmp_path / "clips.csv").write_text("video,start,end,sentence\na,0,1,open door\n")
+    made = sumlctl("datasets", "new", "mine", "--from", str(tmp_path / "clips.csv"))
+    assert (made.code, f"sumlctl index mine --annotations {tmp_path}" in made.err) == (0, True)
+    assert sumlctl("index", "mine", "--annotations", str(tmp_path)).code == 0
+    assert workspace.table("mine", "clips").is_file()
+    again = sumlctl("datasets", "new", "mine", "--from", str(tmp_path / "clips.csv"))
+    assert (again.code, "file is there already" in again.err) == (1, True)
+
+
 def test_pipelines_copy_into_the_workspace_once(workspace: Workspace, sumlctl) -> None:
     names = [row["name"] for row in json.loads(sumlctl("pipelines", "--json").out)]
     assert "demo" in names

@@ -159,3 +159,40 @@ def test_embed_unknown_dataset(indexed: Workspace, sumlctl) -> None:
     done = sumlctl("embed", "egoo", "--encoder", "hashed")
     assert done.code == 1
     assert "egoo" in done.err
+
+
+def test_index_leaves_out_rows_of_no_use_or_refuses_them(indexed: Workspace, sumlctl) -> None:
+    """Twelve rows end where they start; the first ten are named, all are counted."""
+    notes = indexed.data("ego", "annotations") / "clips.csv"
+    notes.write_text(HEADER + CLIPS["ego"] + "a,5,5,a point,0,0\n" * 12)
+    done = sumlctl("index", "ego")
+    assert done.code == 0
+    named = [line for line in done.err.splitlines() if line.startswith("warning: ego: ")]
+    assert named[0] == "warning: ego: left out 12 rows that cannot be used"
+    assert named[1:11] == [
+        f"warning: ego: clips.csv row {row}: stop is not after start, got '5.0 to 5.0 s'"
+        for row in range(5, 15)
+    ]
+    assert named[11].startswith("warning: ego: 2 more")
+    (ego,) = json.loads(sumlctl("index", "ego", "--json").out)
+    assert (ego["left_out"], len(ego["bad_rows"]), ego["splits"][0]["clips"]) == (12, 10, 3)
+    table = tables.read(indexed.table("ego", "clips"), "clips")
+    assert (table.num_rows, tables.metadata(table, "left_out")) == (3, 12)
+
+    before = indexed.table("ego", "clips").read_bytes()
+    done = sumlctl("index", "ego", "--bad-rows", "refuse")
+    assert done.code == 1
+    assert done.err.splitlines()[-1] == (
+        "error: clips.csv row 5: stop is not after start (and 11 more rows that cannot be used), "
+        "got '5.0 to 5.0 s'; expected start < stop. Correct the row. `--bad-rows drop` leaves such "
+        "rows out."
+    )
+    assert indexed.table("ego", "clips").read_bytes() == before
+
+
+def test_index_refuses_a_table_without_a_row_of_use(indexed: Workspace, sumlctl) -> None:
+    notes = indexed.data("ego", "annotations") / "clips.csv"
+    notes.write_text(HEADER + "a,5,5,a point,0,0\n")
+    done = sumlctl("index", "ego")
+    assert done.code == 1
+    assert "row 2: stop is not after start, and no other row is there, got" in done.err

@@ -220,8 +220,8 @@ def test_strict_refuses_what_is_not_complete(indexed, changes, words):
     assert str(caught.value).startswith(f"kitchen val fpv: not complete: {words} expected 0.")
 
 
-def test_an_empty_dataset_is_an_empty_table(workspace, tmp_path):
-    """Charades-Ego has videos without any action."""
+def test_index_refuses_annotations_without_a_clip(workspace, tmp_path):
+    """Charades-Ego has videos without any action; nothing could be learned from these alone."""
     body = (
         '[reader]\nname = "charades_ego"\nclasses = "c.txt"\nmapping = "m.txt"\n'
         '[videos]\npaths = ["{video_id}.mp4"]\n'
@@ -231,9 +231,9 @@ def test_an_empty_dataset_is_an_empty_table(workspace, tmp_path):
     write_lines(tmp_path / "m.txt", "c000 o012 v012")
     rows = [{"id": "A", "subject": "", "actions": ""}]
     write_csv(tmp_path / "CharadesEgo_v0_test.csv", rows)
-    done = index("charades", workspace, annotations=tmp_path)
-    assert done.splits == []
-    assert len(read(workspace, "clips", "charades")) == 0
+    with pytest.raises(SumlError, match="no clip in the annotations"):
+        index("charades", workspace, annotations=tmp_path)
+    assert not workspace.table("charades", "clips").exists()
 
 
 def test_epic_through_index(workspace, tmp_path):

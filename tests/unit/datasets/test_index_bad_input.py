@@ -74,7 +74,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(workspace, annotations, fa
     before = contents(workspace.manifests)
     damage(annotations)
     with pytest.raises(SumlError) as caught:
-        index("kitchen", workspace, annotations=annotations)
+        index("kitchen", workspace, annotations=annotations, bad_rows="refuse")
     text = str(caught.value)
     assert len(text.splitlines()) == 1
     assert text.removeprefix(f"{annotations}/").startswith(words)

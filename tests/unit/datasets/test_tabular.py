@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from sumlctl.datasets import tabular
+from sumlctl.datasets.clean import clean
 from sumlctl.errors import SumlError
 from tests.annotation_files import write_card, write_csv, write_jsonl
 
@@ -167,8 +168,6 @@ def test_a_misspelt_column_is_named_with_the_nearest(read, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"from": "soon"}, "bad timestamp in from, got 'soon'"),
-        ({"to": ""}, "bad timestamp in to, got "),
         ({"verb": "putt"}, "unknown class name in verb, got 'putt'"),
     ],
 )
@@ -184,8 +183,14 @@ def test_an_id_beyond_32_bits_is_named(read, tmp_path):
     assert text.startswith("x.csv row 3: verb is no class id, got '99999999999'")
 
 
-@pytest.mark.parametrize("value", [["v1"], {"id": "v1"}])
-@pytest.mark.parametrize("column", ["video", "from", "said", "verb"])
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *((column, {"id": "v1"}) for column in ("video", "from", "said", "verb")),
+        *((column, ["v1"]) for column in ("video", "from", "said")),
+        ("verb", [["take"]]),
+    ],
+)
 def test_a_column_of_nested_values_is_refused(read, tmp_path, column, value):
     write_jsonl(tmp_path / "x.jsonl", [ROW | {"verb": 1} | {column: value}])
     text = refusal(read, 'verbs = "verb"', file="x.jsonl")
@@ -211,3 +216,102 @@ def test_mapping_that_is_no_table(workspace, tmp_path):
     card = write_card(workspace, "t", body + '[videos]\npaths = ["x"]')
     with pytest.raises(SumlError, match=r"reader\.columns is of another type, got 'x'"):
         tabular.read(card, tmp_path, tmp_path)
+
+
+def test_rows_that_cannot_be_used_are_left_out_and_named(read, tmp_path):
+    """Labels of such rows are not looked at: a line of totals has none."""
+    rows = [ROW | {"verb": "put"}, ROW | {"from": "total", "verb": "12"}, ROW | {"to": "1.5"}]
+    write_csv(tmp_path / "x.csv", [one | {"verb": one.get("verb", "")} for one in rows])
+    found = read('verbs = "verb"')
+    assert found.rows["native_id"].to_list() == ["train-2"]
+    assert found.left_out.named == [
+        "x.csv row 3: bad timestamp in from, got 'total'",
+        "x.csv row 4: stop is not after start, got '1.5 to 1.5 s'",
+    ]
+
+
+def test_ids_of_numbers_with_gaps_are_no_floats(read, tmp_path):
+    rows = [ROW | {"video": "17.0", "who": "3.0"}, ROW | {"video": "18.0", "who": ""}]
+    write_csv(tmp_path / "x.csv", rows)
+    found = read('participant = "who"').rows
+    assert found.select("video_id", "participant").rows() == [("17.0", "3"), ("18.0", "")]
+    frame = pl.DataFrame([ROW | {"video": 17.0}, ROW | {"video": 18.0}])
+    frame.write_parquet(tmp_path / "x.parquet")
+    assert read(file="x.parquet").rows["video_id"].to_list() == ["17", "18"]
+
+
+def test_missing_values_as_programs_write_them(read, tmp_path):
+    write_csv(tmp_path / "x.csv", [ROW | {"said": "nan", "who": "None"}])
+    found = read('participant = "who"').rows
+    assert found.select("narration", "participant").rows() == [("", "")]
+
+
+def test_semicolons_make_a_comma_a_decimal_one(read, tmp_path):
+    (tmp_path / "x.csv").write_text("video;from;to;said\nv1;0,5;1,25;cut, peel\n")
+    assert read().rows.select("start_s", "stop_s", "narration").rows() == [(0.5, 1.25, "cut, peel")]
+
+
+OPTIONS = ('files = { train = "x.csv" }', 'files = { train = "x.csv" }\n')
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ('delimiter = "ab"', "one character"),
+        ("delimiter = 1", "one character"),
+        ('quote = "aa"', ""),
+        ("unlabelled = 1.5", "a whole number, a text, or a list of them"),
+        ("point = 0", 'a number of seconds above 0, or "egovlp"'),
+        ("point = true", 'a number of seconds above 0, or "egovlp"'),
+        ("point = nan", 'a number of seconds above 0, or "egovlp"'),
+        ('point = "egovpl"', 'a number of seconds above 0, or "egovlp"'),
+        ('strip = "("', "a regular expression without look-around and backreferences"),
+        ("strip = '(?=a)'", "a regular expression without look-around and backreferences"),
+        ("strip = 1", "a regular expression"),
+    ],
+)
+def test_an_option_of_no_use_is_named(read, option, expected):
+    text = refusal(read, change=(OPTIONS[0], OPTIONS[1] + option))
+    assert f": bad reader.{option.split(' ')[0]}, got " in text
+    assert f"; expected {expected}" in text
+
+
+# As Ego4D writes narrations: points in time, tags before the text and in it.
+EGO4D = [
+    {"video": "u1", "from": 32.0, "said": "#C C pours a cloth #unsure"},
+    {"video": "u1", "from": 36.0, "said": "#O man X closes the tap\n"},
+    {"video": "u1", "from": 34.0, "said": "#c C  looks around"},
+    {"video": "u2", "from": 0.25, "said": "#C C opens #unsure"},
+    {"video": "u2", "from": 6.25, "said": "picks a cup"},
+]
+TAGS = """strip = '^#\\S+( [A-Z]\\b)?|#unsure'"""
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
+def test_an_ego4d_like_table(workspace, tmp_path, suffix):
+    """Gaps of 2 s in u1 and 6 s in u2, alpha 4 s: windows of 0.5 and 1.5 s, none before 0."""
+    file = f"x.{suffix}"
+    if suffix == "jsonl":
+        write_jsonl(tmp_path / file, EGO4D)
+    elif suffix == "parquet":
+        pl.DataFrame(EGO4D).write_parquet(tmp_path / file)
+    else:
+        mark = "," if suffix == "csv" else "\t"
+        pl.DataFrame(EGO4D).write_csv(tmp_path / file, separator=mark)
+    body = CARD.replace("FILE", file).replace("MORE", "").replace('stop_s = "to"\n', "")
+    body = body.replace("[reader.columns]", f'point = "egovlp"\n{TAGS}\n[reader.columns]')
+    found = tabular.read(write_card(workspace, "t", body), tmp_path, tmp_path).rows
+    assert found.select("start_s", "stop_s").rows() == [
+        (31.75, 32.25),
+        (35.75, 36.25),
+        (33.75, 34.25),
+        (0.0, 1.0),
+        (5.5, 7.0),
+    ]
+    assert [clean(text) for text in found["narration"]] == [
+        "pours a cloth",
+        "man x closes the tap",
+        "looks around",
+        "opens",
+        "picks a cup",
+    ]

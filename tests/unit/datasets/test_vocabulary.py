@@ -23,7 +23,7 @@ def load(workspace, tmp_path):
             path = tmp_path / name
             path.write_bytes(content.encode() if isinstance(content, str) else content)
         body = f'[reader]\nname = "epic"\n[videos]\npaths = ["x"]\n[vocabulary]\nverbs = {verbs}'
-        words, files = vocabulary.load(write_card(workspace, "k", body), tmp_path)
+        words, files = vocabulary.load(write_card(workspace, "k", body), tmp_path, {})
         return words["verbs"], files
 
     return of
@@ -135,7 +135,7 @@ def test_random_lists_give_words_or_one_line(folder, name, content):
     body = f'[reader]\nname = "x"\n[videos]\npaths = ["x"]\n[vocabulary]\nverbs = {source}'
     card = write_card(Workspace(folder), "k", body)
     try:
-        words, _ = vocabulary.load(card, folder)
+        words, _ = vocabulary.load(card, folder, {})
     except SumlError as error:
         assert len(str(error).splitlines()) == 1
     else:

@@ -6,7 +6,7 @@ import pytest
 
 from sumlctl.errors import SumlError
 from sumlctl.narrations import choose
-from sumlctl.workflow import plan, recipe
+from sumlctl.workflow import data_steps, plan, receipts, recipe
 from tests.unit.workflow import tiny
 
 SWEEP = '[[matrix]]\nloss.name = ["fpv-only", "sum-l"]\nseed = [0, 1]\n'
@@ -145,3 +145,16 @@ def test_plan_passes_every_mining_option(workspace):
     assert " ".join(words).endswith("--assign first --index ivf --recall 0.9")
     (words,) = (one.step.words for one in steps(workspace, "") if one.step.kind == "mine-pairs")
     assert words[-2] == "--encoder"
+
+
+def test_index_is_planned_as_it_was_done_by_hand(workspace):
+    """Rows that were to be refused are to be refused again; the option tells the step apart."""
+    (drop, *_) = steps(workspace, SWEEP)
+    assert "bad_rows" not in drop.step.settings()
+    refusing = data_steps.index(workspace, "tiny-fpv", bad_rows="refuse")
+    receipts.leave(workspace, refusing)
+    (again, *_) = plan.plan(recipe.read("tiny", workspace, []), workspace)
+    assert again.step.words == ("index", "tiny-fpv", "--bad-rows", "refuse")
+    assert again.step.settings()["bad_rows"] == "refuse"
+    plain = data_steps.index(workspace, "tiny-fpv")
+    assert any("bad_rows" in reason for reason in receipts.state(workspace, plain).reasons)
