@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from sumlctl import tables
+from sumlctl import console, tables
 from sumlctl.engine.executors import HERE, Executor
 from sumlctl.engine.units import Work, stands_on
 from sumlctl.errors import SumlError
@@ -113,6 +113,11 @@ def mine(
     """
     _check(settings, tpv)
     vectors = narrated(workspace, [fpv, *tpv], encoder)
+    for source in vectors.unproven if len(vectors.sources) > 1 else ():
+        console.warn(
+            f"{workspace.relative(source)} was made before encoders had fingerprints: its weights "
+            "are the same, its pooling, prompt and tokenizer are not known; `sumlctl embed` checks"
+        )
     first = Side.load(workspace, [fpv], "fpv", settings.split)
     pool = Side.load(workspace, tpv, "tpv", settings.split)
     sources = [*first.sources, *pool.sources, *vectors.sources]
