@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 BATCH_SIZE = 64
 _BLOCK = 4096  # narrations per unit of work
 _DEADLINE_S = 3600.0  # of one block, the encoder's loading included
-_FULL_BATCH_TOKENS = 8  # longer texts come in smaller batches, of as many tokens
+_SHORT_TOKENS = 12  # most narrations have no more
+# A batch's tokens over its size. Few longer texts share a length, and batches are filled up.
+_TOKENS, _TOKENS_OF_LONG = 8, 4
 
 
 @dataclass(frozen=True)
@@ -217,8 +219,8 @@ def _alike(lengths: dict[str, float], batch_size: int) -> Iterator[tuple[list[st
     """Texts of one length at a time, shortest first, and the size of their batches."""
     ordered = sorted(lengths, key=lambda text: (lengths[text], text))
     for length, group in itertools.groupby(ordered, key=lengths.__getitem__):
-        fewer = int(batch_size * _FULL_BATCH_TOKENS / max(length, 1))
-        yield list(group), max(1, min(batch_size, fewer))
+        tokens = batch_size * (_TOKENS if length <= _SHORT_TOKENS else _TOKENS_OF_LONG)
+        yield list(group), max(1, min(batch_size, int(tokens / max(length, 1))))
 
 
 def _unit(vectors: np.ndarray, texts: Sequence[str]) -> np.ndarray:

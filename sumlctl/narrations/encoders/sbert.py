@@ -110,7 +110,7 @@ def _leaves(name: str) -> bool:
 
 
 class SentenceBert:
-    """A sentence-transformers model seen as an `Encoder`, in float32.
+    """A sentence-transformers model seen as an `Encoder`, in the precision of its folder.
 
     The library does everything between a text and its vector: prompts and whether pooling leaves
     them out, every module, truncated dimensions. So a vector is what `SentenceTransformer.encode`
@@ -118,7 +118,7 @@ class SentenceBert:
     """
 
     def __init__(self, model: SentenceTransformer, prompt: str) -> None:
-        self._model = model.eval().float()
+        self._model = model
         self._model.default_prompt_name = None  # `prompt` is the one that was chosen
         self._prompt = prompt
         self.max_tokens = float(model.max_seq_length or math.inf)
