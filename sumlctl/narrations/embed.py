@@ -31,7 +31,7 @@ _BLOCK = 4096  # narrations per unit of work
 _DEADLINE_S = 3600.0  # of one block, the encoder's loading included
 _SHORT_TOKENS = 12  # most narrations have no more
 # A batch's tokens over its size. Few longer texts share a length, and batches are filled up.
-_TOKENS, _TOKENS_OF_LONG = 8, 4
+_TOKENS, _TOKENS_OF_LONG = 6, 4
 
 
 @dataclass(frozen=True)
