@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,26 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+# Parts of an encoder's identity -> what they are called; a table made before there were
+# fingerprints has the first and last alone.
+_IDENTITY = {
+    "weights_sha256": "weights",
+    "fingerprint": "pooling, tokenizer or other model file",
+    "prompt": "prompt",
+    "dimension": "dimension",
+}
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Return what is known to differ between two encoders, given the metadata of tables.
+
+    What one of them does not say, it cannot contradict. The fingerprint covers the weights, so
+    other weights are all that is named of other weights.
+    """
+    differ = [k for k in _IDENTITY if k in one and k in other and one[k] != other[k]]
+    return [_IDENTITY[key] for key in (differ[:1] if "weights_sha256" in differ else differ)]
+
+
 class Narrated:
     """The vectors of several datasets' narrations, all made by the same encoder.
 
@@ -26,35 +46,41 @@ class Narrated:
 
     Attributes:
         sources: the tables read.
-        encoder: name, weights_sha256 and dimension of the encoder.
+        encoder: name, weights_sha256, fingerprint, prompt and dimension of the encoder.
+        unproven: the sources from before there were fingerprints; of them the weights are known.
 
     Raises:
-        SumlError: a table is missing, or other weights made it than the first.
+        SumlError: a table is missing, or another encoder or prompt made it than the first.
     """
 
     def __init__(self, workspace: Workspace, datasets: Sequence[str], encoder: str) -> None:
         import polars as pl
 
         self.sources = [workspace.narrations(name, encoder) for name in dict.fromkeys(datasets)]
-        self.encoder: dict[str, Any] = {}
-        parts = []
+        parts: list[pl.DataFrame] = []
+        made_by: list[dict[str, Any]] = []
         for source in self.sources:
             table = tables.read(source, "narrations", ["text"])
-            self._same_encoder(source, tables.metadata(table, "encoder") or {})
+            made_by.append(tables.metadata(table, "encoder") or {})
             parts.append(pl.DataFrame(pl.from_arrow(table)))
+        self.encoder, self.unproven = self._one_encoder(made_by)
         every = pl.concat(parts).with_row_index("row")
         self._rows = every.unique("text", keep="first", maintain_order=True)
 
-    def _same_encoder(self, source: Path, made_by: dict[str, Any]) -> None:
-        self.encoder = self.encoder or made_by
-        if made_by != self.encoder:
-            raise SumlError(
-                source,
-                "narrations were embedded by another encoder",
-                got=_described(made_by),
-                expected=_described(self.encoder),
-                fix="Run `sumlctl embed` for all the datasets with one --encoder.",
-            )
+    def _one_encoder(self, made_by: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], list[Path]]:
+        every = list(zip(self.sources, made_by, strict=True))
+        unproven = [source for source, one in every if "fingerprint" not in one]
+        encoder = next((one for one in made_by if "fingerprint" in one), made_by[0])
+        for source, one in every:
+            if other := differences(one, encoder):
+                raise SumlError(
+                    source,
+                    "narrations were embedded by another encoder",
+                    got=described(one),
+                    expected=f"{described(encoder)} (other {' and '.join(other)})",
+                    fix="Run `sumlctl embed` for all the datasets with one --encoder and prompt.",
+                )
+        return encoder, unproven
 
     @property
     def dimension(self) -> int:
@@ -129,5 +155,10 @@ class Narrated:
         return np.concatenate([tables.vectors(table) for table in read])
 
 
-def _described(encoder: dict[str, Any]) -> str:
-    return f"{encoder.get('name')} {str(encoder.get('weights_sha256'))[:12]}"
+def described(encoder: Mapping[str, Any]) -> str:
+    """Return an encoder in words, given the metadata of a table, for messages."""
+    digests = (
+        str(encoder[key])[:12] for key in ("weights_sha256", "fingerprint") if key in encoder
+    )
+    prompt = f"prompt {encoder['prompt']!r}" if encoder.get("prompt") else ""
+    return " ".join(filter(None, [str(encoder.get("name")), *digests, prompt]))

@@ -134,6 +134,10 @@ def _show_index(done: Any) -> None:
 def embed(
     datasets: Annotated[list[str] | None, typer.Argument(metavar="[DATASET...]")] = None,
     encoder: Annotated[str | None, typer.Option(help="Model name or folder.")] = None,
+    prompt_name: Annotated[
+        str | None,
+        typer.Option(help="Prompt of the model, such as query, that goes before each narration."),
+    ] = None,
     device: DeviceOption = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Narrations per batch.")] = 64,
     engine: EngineOption = Engine.LOCAL,
@@ -148,9 +152,9 @@ def embed(
     from sumlctl.workflow import data_steps, receipts
 
     names = datasets or _every_indexed(workspace)
-    choice = choose.choose(encoder)
+    choice = choose.choose(encoder, prompt_name)
     steps = {
-        name: data_steps.embed(workspace, name, encoder or choice.name, choice.weights)
+        name: data_steps.embed(workspace, name, encoder or choice.name, prompt_name, choice.files)
         for name in names
     }
     done = []

@@ -183,20 +183,23 @@ def _encoded(made_by: Mapping[str, Any], texts: Sequence[str], folder: str | Non
 
     from sumlctl import components
     from sumlctl.errors import SumlError
+    from sumlctl.narrated import described, differences
     from sumlctl.narrations.choose import choose
 
-    choice = choose(folder or made_by["name"])
-    if choice.weights_sha256 != made_by["weights_sha256"]:
+    choice = choose(folder or made_by["name"], made_by.get("prompt_name"))
+    identity = choice.identity()
+    if other := differences(identity, made_by):
         raise SumlError(
             f"encoder {choice.name}",
-            "other weights than those that made the narrations' vectors",
-            got=f"sha256 {choice.weights_sha256[:12]}",
-            expected=f"{made_by['name']}, sha256 {made_by['weights_sha256'][:12]}",
+            f"other {' and '.join(other)} than those that made the narrations' vectors",
+            got=described({"name": choice.name, **identity}),
+            expected=described(made_by),
             fix="Give --encoder the folder that `sumlctl embed` was given.",
         )
-    encoder = components.load("encoders", choice.module)(choice.folder)
-    length = min(max(encoder.lengths(texts)), encoder.max_tokens)
-    vectors = np.asarray(encoder.encode(texts, length), np.float64)
+    if "fingerprint" not in made_by:
+        console.warn("of the narrations' encoder the weights alone are known: embed them again")
+    encoder = components.load("encoders", choice.module)(choice.folder, prompt=choice.prompt)
+    vectors = np.asarray(encoder.encode(texts, len(texts)), np.float64)
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 

@@ -14,11 +14,13 @@ from sumlctl import console, tables
 from sumlctl.errors import SumlError
 from sumlctl.learning import clips
 from sumlctl.learning.clips import ClipSet
-from sumlctl.narrated import Narrated
+from sumlctl.narrated import Narrated, described, differences
 from sumlctl.sections import Data
 from sumlctl.video import quarantine
 from sumlctl.video.quarantine import Quarantined
 from sumlctl.workspace import Workspace
+
+_SAME_COSINE = 1e-3  # devices differ by 1e-5
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ def _paired(workspace: Workspace, data: Data, fpv: ClipSet, tpv: ClipSet) -> Pai
     _say_left_out(path, len(fpv), pairs.height, decodable.height)
     encoder = _encoder(table, path)
     narrated = _narrated(workspace, [data.fpv, *data.tpv], encoder)
-    return PairSet(
+    found = PairSet(
         fpv,
         tpv,
         decodable["fpv_row"].to_numpy().astype(np.int64),
@@ -160,6 +162,8 @@ def _paired(workspace: Workspace, data: Data, fpv: ClipSet, tpv: ClipSet) -> Pai
         _digests(workspace, [data.fpv, *data.tpv], encoder["name"], path),
         ranks,
     )
+    _check_similarity(path, found)
+    return found
 
 
 def _digests(
@@ -232,13 +236,30 @@ def _narrated(
 ) -> Narrated:
     """Vectors of narrations, after checking that the pairs' encoder made them."""
     narrated = Narrated(workspace, datasets, encoder["name"])
-    found = narrated.encoder.get("weights_sha256")
-    if found != encoder["weights_sha256"]:
+    if other := differences(narrated.encoder, encoder):
         raise SumlError(
             narrated.sources[0],
-            "narrations of other encoder weights than the pairs'",
-            got=f"sha256 {found}",
-            expected=f"sha256 {encoder['weights_sha256']}",
+            f"narrations of another encoder than the pairs' (other {' and '.join(other)})",
+            got=described(narrated.encoder),
+            expected=described(encoder),
             fix="Run `sumlctl embed` and `sumlctl mine-pairs` again with one encoder.",
         )
     return narrated
+
+
+def _check_similarity(path: Path, pairs: PairSet) -> None:
+    """Refuses pairs that were mined from other vectors than those of their narrations now.
+
+    Tables from before encoders had fingerprints cannot be told apart otherwise.
+    """
+    now = np.einsum("nd,nd->n", pairs.d_f, pairs.d_t)
+    off = np.abs(now - pairs.similarity)
+    if off.max(initial=0.0) > _SAME_COSINE:
+        worst = int(off.argmax())
+        raise SumlError(
+            path,
+            "pairs were mined from other vectors than the narrations have now",
+            got=f"similarity {pairs.similarity[worst]:.3f} of pair {worst}",
+            expected=f"{now[worst]:.3f}",
+            fix="Run `sumlctl mine-pairs` again.",
+        )

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from sumlctl import tables
-from sumlctl.console import note
+from sumlctl import console, tables
 from sumlctl.engine.executors import HERE, Executor
 from sumlctl.engine.units import Work, stands_on
 from sumlctl.errors import SumlError
@@ -103,6 +102,11 @@ def mine(
     """
     _check(settings, tpv)
     vectors = narrated(workspace, [fpv, *tpv], encoder)
+    for source in vectors.unproven if len(vectors.sources) > 1 else ():
+        console.warn(
+            f"{workspace.relative(source)} was made before encoders had fingerprints: its weights "
+            "are the same, its pooling, prompt and tokenizer are not known; `sumlctl embed` checks"
+        )
     first = Side.load(workspace, [fpv], "fpv", settings.split)
     pool = Side.load(workspace, tpv, "tpv", settings.split)
     sources = [*first.sources, *pool.sources, *vectors.sources]
@@ -254,7 +258,7 @@ def _of_other_scenes(rows: pl.DataFrame, partners: pl.DataFrame) -> pl.DataFrame
         pending = pending.with_columns(turn=(pl.col("turn") + 1) % pl.col("n"))
     if len(done) > 1:
         kept = sum(part.height for part in done)
-        note(
+        console.note(
             "a clip is not paired with one of its own scene: another clip of the same narration "
             f"serves, or none ({rows.height - kept:,} pairs left out)"
         )

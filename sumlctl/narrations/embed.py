@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 BATCH_SIZE = 64
 _BLOCK = 4096  # narrations per unit of work
 _DEADLINE_S = 3600.0  # of one block, the encoder's loading included
-_EXACT_TOKENS = 12  # shorter texts are not padded
-_FULL_BATCH_TOKENS = 8  # longer texts come in smaller batches, of as many tokens
+_SHORT_TOKENS = 12  # most narrations have no more
+# A batch's tokens over its size. Few longer texts share a length, and batches are filled up.
+_TOKENS, _TOKENS_OF_LONG = 6, 4
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def embed(
 ) -> Iterator[Embedded]:
     """Writes the narrations table of each dataset; vectors that are there already are kept.
 
-    Batches have fixed shapes: texts padded to one length, always full. So a vector depends on its
+    Batches have fixed shapes: texts of one length, always full. So a vector depends on its
     text and the batch size alone, not on the other narrations: a run that was interrupted, or
     that adds narrations to a table, gives the same bits as one that did it all.
 
@@ -89,11 +90,15 @@ def embed(
         texts, empty = _distinct(clips)
         path = workspace.narrations(dataset, choice.name)
         vectors = Vectors(path, choice, {"batch_size": batch_size})
-        new = vectors.missing(texts)
         work = Work(workspace.units(f"embed {dataset} {choice.name}"))
+        encoding = _Encoding(choice, device, batch_size)
+        if len(sample := vectors.unproven()):
+            found = vectors.like_this()
+            _encode(encoding, sample, work, executor, found, f"checking {path.name}")
+            vectors.prove(found)
+        new = vectors.missing(texts)
         cut = encoded = 0
         if len(new):
-            encoding = _Encoding(choice, device, batch_size)
             label = f"embedding {dataset}"
             cut, encoded = _encode(encoding, new, work, executor, vectors, label)
         vectors.finish(texts, {workspace.relative(clips): tables.digest(clips)})
@@ -154,18 +159,18 @@ def _encode(
     """Adds the vectors of `texts`; how many are longer than the encoder reads, and how many new."""
     import numpy as np
 
-    # Texts of one length are padded alike, so they make full batches.
+    # Texts of one length share a block, so they make full batches.
     ordered = pl.DataFrame({"text": texts}).sort(pl.col("text").str.len_chars(), "text")
     named = work.folder / f"{stands_on(ordered['text'].hash(0).sum(), len(texts))[:16]}.parquet"
     with tables.whole_file(named) as beside:
         ordered.write_parquet(beside)
-    weights = encoding.choice.weights_sha256
+    identity = encoding.choice.identity()
     blocks = {}
     for start in range(0, len(texts), _BLOCK):
         part = ordered.get_column("text")[start : start + _BLOCK]
         out = work.folder / f"{start:09d}.npy"
         block = _Block(encoding, named, start, start + len(part), out)
-        facts = weights, encoding.choice.name, encoding.batch_size, part.to_list()
+        facts = identity, encoding.choice.name, encoding.batch_size, part.to_list()
         blocks[Unit(f"{start:09d}", block, stands_on(*facts), (out,))] = part
     cut = encoded = 0
     limits = Limits(_DEADLINE_S, on_device=True)
@@ -191,12 +196,12 @@ def encode(block: _Block) -> dict[str, int]:
     texts = column.get_column("text").to_list()
     row = {text: i for i, text in enumerate(texts)}
     lengths = encoder.lengths(texts)
-    padded = {t: _padded(n, encoder.max_tokens) for t, n in zip(texts, lengths, strict=True)}
+    read = {t: min(n, encoder.max_tokens) for t, n in zip(texts, lengths, strict=True)}
     rows, parts = [], []
-    for batch, length, size in _batches(padded, encoding.batch_size):
-        filled = batch + batch[:1] * (size - len(batch))
-        parts.append(_unit(encoder.encode(filled, length)[: len(batch)]))
-        rows += [row[text] for text in batch]
+    for alike, size in _alike(read, encoding.batch_size):
+        filled = alike + alike[:1] * (-len(alike) % size)
+        parts.append(_unit(encoder.encode(filled, size)[: len(alike)], alike))
+        rows += [row[text] for text in alike]
     found = np.concatenate(parts)
     found[rows] = found.copy()
     with tables.whole_file(block.vectors) as beside, beside.open("wb") as file:
@@ -207,29 +212,19 @@ def encode(block: _Block) -> dict[str, int]:
 @lru_cache(maxsize=1)
 def _loaded(choice: Choice, device: str) -> Encoder:
     """The encoder, loaded once by each process that encodes."""
-    return components.load("encoders", choice.module)(choice.folder, device)
+    return components.load("encoders", choice.module)(choice.folder, device, choice.prompt)
 
 
-def _padded(length: int, most: int) -> int:
-    """The length that a text of so many tokens is padded to: exact when short, then coarser."""
-    if length <= _EXACT_TOKENS:
-        return length
-    step = max(4, 2 ** (length.bit_length() - 3))
-    return min(-(-length // step) * step, most)
-
-
-def _batches(lengths: dict[str, int], batch_size: int) -> Iterator[tuple[list[str], int, int]]:
-    """Texts of one padded length at a time, shortest first; that length and its batch size."""
+def _alike(lengths: dict[str, float], batch_size: int) -> Iterator[tuple[list[str], int]]:
+    """Texts of one length at a time, shortest first, and the size of their batches."""
     ordered = sorted(lengths, key=lambda text: (lengths[text], text))
     for length, group in itertools.groupby(ordered, key=lengths.__getitem__):
-        size = max(1, min(batch_size, batch_size * _FULL_BATCH_TOKENS // length))
-        alike = list(group)
-        for start in range(0, len(alike), size):
-            yield alike[start : start + size], length, size
+        tokens = batch_size * (_TOKENS if length <= _SHORT_TOKENS else _TOKENS_OF_LONG)
+        yield list(group), max(1, min(batch_size, int(tokens / max(length, 1))))
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    """Rows [n, d] scaled to length one, in float32.
+def _unit(vectors: np.ndarray, texts: Sequence[str]) -> np.ndarray:
+    """Rows [n, d] scaled to length one, in float32, given the text of each.
 
     Raises:
         SumlError: a row has no direction.
@@ -238,11 +233,12 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
     exact = np.asarray(vectors, np.float64)
     norms = np.linalg.norm(exact, axis=1, keepdims=True)
-    if not np.isfinite(exact).all() or (norms == 0).any():
+    unusable = ~np.isfinite(norms[:, 0]) | (norms[:, 0] == 0)
+    if unusable.any():
         raise SumlError(
             "encoder",
             "a narration has no usable vector",
-            got="zero or not finite",
+            got=f"zero or not finite for {texts[int(unusable.argmax())]!r}",
             expected="a finite vector",
             fix="Choose another --encoder.",
         )

@@ -67,25 +67,33 @@ def decode(workspace: Workspace, dataset: str, chosen: Mapping[str, Any]) -> Ste
     )
 
 
-def embed(workspace: Workspace, dataset: str, encoder: str, weights: Path | None = None) -> Step:
+def embed(
+    workspace: Workspace,
+    dataset: str,
+    encoder: str,
+    prompt_name: str | None = None,
+    files: Sequence[Path] = (),
+) -> Step:
     """Narrations of a dataset -> their vectors.
 
     Args:
         workspace: where the tables are.
         dataset: its name.
         encoder: the encoder's name, or its folder.
-        weights: its weights, once they are known.
+        prompt_name: of the encoder's prompts; None for its default.
+        files: of the encoder, once they are known.
     """
     name = Path(encoder).name
     vectors = workspace.narrations(dataset, name)
+    given = {"prompt_name": prompt_name} if prompt_name is not None else {}
     return Step(
         "embed",
         f"{dataset} {name}",
-        ("embed", dataset, "--encoder", encoder),
+        ("embed", dataset, "--encoder", encoder, *options(given)),
         workspace.receipt("embed", f"{dataset}.{name}"),
-        (workspace.table(dataset, "clips"), *([weights] if weights else ())),
+        (workspace.table(dataset, "clips"), *files),
         (vectors,),
-        dict,
+        lambda: given,
         packages=("sentence-transformers", "torch"),
         as_read=lambda: under(workspace, provenance.of_table(vectors).inputs),
     )

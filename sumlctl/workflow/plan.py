@@ -115,7 +115,7 @@ def _tables(recipe: Recipe, cell: Cell, data: Data, workspace: Workspace) -> Ite
     if not cell.uses_tpv:
         return
     if "embed" in recipe.steps:
-        yield from (data_steps.embed(workspace, name, data.encoder) for name in datasets)
+        yield from (_embed(workspace, name, data.encoder) for name in datasets)
     if "mine-pairs" in recipe.steps:
         mining = cell.said.mining
         chosen = vars(mining) | {"split": data.train_split, "match": data.match}
@@ -136,6 +136,13 @@ def _index(workspace: Workspace, dataset: str) -> Step:
     )
     bad_rows = str(said.get("bad_rows", "drop"))
     return data_steps.index(workspace, dataset, annotations, videos, bad_rows)
+
+
+def _embed(workspace: Workspace, dataset: str, encoder: str) -> Step:
+    """With the prompt of before, where somebody chose one by hand."""
+    before = receipts.read(data_steps.embed(workspace, dataset, encoder).receipt)
+    prompt_name = before.settings.get("prompt_name") if before else None
+    return data_steps.embed(workspace, dataset, encoder, prompt_name)
 
 
 def _decode(cell: Cell, workspace: Workspace, dataset: str) -> Step:

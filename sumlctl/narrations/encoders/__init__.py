@@ -13,13 +13,17 @@ class Encoder(Protocol):
     """What `embed` needs of an encoder.
 
     Attributes:
-        max_tokens: tokens that are read of a text; what follows is ignored.
+        max_tokens: tokens that are read of a text; what follows is ignored. It may be infinite.
     """
 
-    max_tokens: int
+    max_tokens: float
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text, before any truncation."""
+        """Return the tokens of each text with its prompt, before any truncation.
 
-    def encode(self, texts: Sequence[str], length: int) -> np.ndarray:
-        """Vectors [n, d] in float32 of one batch, each text padded or cut to `length` tokens."""
+        Texts of one length make batches that need no padding, so that no vector depends on the
+        batch it was in.
+        """
+
+    def encode(self, texts: Sequence[str], batch_size: int) -> np.ndarray:
+        """Return vectors [n, d] of texts of one length, `batch_size` at a time."""

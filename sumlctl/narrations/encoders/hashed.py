@@ -10,20 +10,20 @@ import numpy as np
 DIMENSION = 64
 
 
-def load(folder: object = None, device: str = "auto") -> Hashed:
-    """The stand-in; it takes no weights and runs on any device."""
+def load(folder: object = None, device: str = "auto", prompt: str = "") -> Hashed:
+    """Return the stand-in; it takes no weights, runs on any device and has no prompts."""
     return Hashed()
 
 
 class Hashed:
     """Sums a pseudo-random sign vector per word."""
 
-    max_tokens = 256
+    max_tokens = 256.0
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
         return [len(text.split()) for text in texts]
 
-    def encode(self, texts: Sequence[str], length: int) -> np.ndarray:
+    def encode(self, texts: Sequence[str], batch_size: int) -> np.ndarray:
         return np.stack([sum(map(_signs, text.split()), np.zeros(DIMENSION)) for text in texts])
 
 

@@ -24,7 +24,9 @@ def gather(subject: Subject) -> list[str]:
     except SumlError:
         made = None
     if made:
-        lines.append(_line("embed", *subject.datasets, encoder=made["encoder"]["name"]))
+        encoder = made["encoder"]
+        options = {"prompt-name": encoder["prompt_name"]} if "prompt_name" in encoder else {}
+        lines.append(_line("embed", *subject.datasets, encoder=encoder["name"], **options))
         lines.append(_mining(made))
         lines.append(_line("histogram", fpv=made["fpv"], tpv="+".join(made["tpv"])))
     if subject.run is not None:

@@ -41,7 +41,8 @@ def test_file_and_metadata_name_the_encoder(workspace: Workspace) -> None:
     (done,) = embed(["a"], workspace, HASHED)
     assert done.written.name == "narrations.hashed.parquet"
     made_by = tables.metadata(tables.read(done.written, "narrations"), "encoder")
-    assert made_by == {"name": "hashed", "weights_sha256": "none", "dimension": 64}
+    none = {"weights_sha256": "none", "fingerprint": "none", "prompt": ""}
+    assert made_by == {"name": "hashed", "dimension": 64} | none
 
 
 def test_second_run_encodes_nothing_and_leaves_the_file(workspace: Workspace) -> None:
@@ -63,15 +64,15 @@ def test_added_narrations_alone_are_encoded_and_gone_ones_dropped(workspace: Wor
 
 
 class Interrupting(hashed.Hashed):
-    """Fails at the third batch, as a power cut would."""
+    """Fails at the third length of texts, as a power cut would."""
 
     calls = 0
 
-    def encode(self, texts: Sequence[str], length: int) -> np.ndarray:
+    def encode(self, texts: Sequence[str], batch_size: int) -> np.ndarray:
         type(self).calls += 1
         if self.calls == 3:
             raise KeyboardInterrupt
-        return super().encode(texts, length)
+        return super().encode(texts, batch_size)
 
 
 def test_interrupted_run_goes_on_where_it_stopped(
@@ -81,7 +82,7 @@ def test_interrupted_run_goes_on_where_it_stopped(
     write_clips(workspace, "a", texts)
     monkeypatch.setattr(module, "_BLOCK", 8)
     with monkeypatch.context() as patched:
-        patched.setattr(hashed, "load", lambda folder, device: Interrupting())
+        patched.setattr(hashed, "load", lambda *_: Interrupting())
         with pytest.raises(KeyboardInterrupt):
             list(embed(["a"], workspace, HASHED, batch_size=8))
     path = workspace.narrations("a", "hashed")
