@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sumlctl import provenance, shipped
+from sumlctl.workflow import receipts
 from sumlctl.workflow.for_run import Decode
 from sumlctl.workflow.step import Step, options, under
 from sumlctl.workspace import Workspace
@@ -26,6 +27,16 @@ _MINING = {
 _DRAWING = {"by": "class", "class_stat": "mean"}
 
 
+def remembered_folders(workspace: Workspace, dataset: str) -> dict[str, Path]:
+    """Folders that the last `index` was given, by kind; the receipt has those of older tables."""
+    told = workspace.remembered(dataset)
+    if told is not None:
+        return told
+    before = receipts.read(workspace.receipt("index", dataset))
+    said = before.settings if before else {}
+    return {kind: Path(said[kind]) for kind in ("annotations", "videos") if kind in said}
+
+
 def index(
     workspace: Workspace,
     dataset: str,
@@ -34,8 +45,8 @@ def index(
 ) -> Step:
     """Annotations and videos -> tables of a dataset; folders are named where they are not usual."""
     card = shipped.find("manifests", dataset, workspace.manifests)
-    folders = {"annotations": annotations, "videos": videos}
-    given = {key: str(path.resolve()) for key, path in folders.items() if path is not None}
+    unusual = workspace.unusual(dataset, {"annotations": annotations, "videos": videos})
+    given = {key: str(path.resolve()) for key, path in unusual.items()}
     folder = annotations or workspace.data(dataset, "annotations")
     clips = workspace.table(dataset, "clips")
 

@@ -126,10 +126,8 @@ def _tables(recipe: Recipe, cell: Cell, data: Data, workspace: Workspace) -> Ite
 
 def _index(workspace: Workspace, dataset: str) -> Step:
     """As it was done before, where somebody named other folders by hand."""
-    before = receipts.read(workspace.receipt("index", dataset))
-    said = before.settings if before else {}
-    folders = (Path(said[key]) if key in said else None for key in ("annotations", "videos"))
-    return data_steps.index(workspace, dataset, *folders)
+    folders = data_steps.remembered_folders(workspace, dataset)
+    return data_steps.index(workspace, dataset, **folders)
 
 
 def _decode(cell: Cell, workspace: Workspace, dataset: str) -> Step:
