@@ -8,18 +8,18 @@ from typing import Annotated, Any
 import typer
 
 from sumlctl import console, shipped
-from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption
+from sumlctl.cli.common import HERE, App, JsonOption, WorkspaceOption
 from sumlctl.workspace import Workspace
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME")]
 
 
 def register(app: typer.Typer) -> None:
-    datasets = typer.Typer(help="List and show dataset cards.", invoke_without_command=True)
+    datasets = App(help="List and show dataset cards.", invoke_without_command=True)
     datasets.callback()(list_datasets)
     datasets.command("show")(show_dataset)
     app.add_typer(datasets, name="datasets")
-    pipelines = typer.Typer(help="List, show and copy pipelines.", invoke_without_command=True)
+    pipelines = App(help="List, show and copy pipelines.", invoke_without_command=True)
     pipelines.callback()(list_pipelines)
     pipelines.command("show")(show_pipeline)
     pipelines.command("copy")(copy_pipeline)
