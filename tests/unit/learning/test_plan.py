@@ -86,3 +86,17 @@ def test_the_command(world, sumlctl):
     told = json.loads(sumlctl("train", "small", "--dry-run", "--json").out)
     assert told["stages"][1]["clips"] == 8
     assert told["pipeline"]["loss"]["options"]["threshold"] == 0.5
+
+
+@pytest.mark.parametrize("more", [(), ("--method", "fpv-only")])
+def test_more_devices_than_pairs_are_refused(workspace, sumlctl, more):
+    """Eight clips are no two each for five processes; nothing is divided by zero."""
+    small_world.build(workspace)
+    for devices in ("5", "64"):
+        for dry in (("--dry-run",), ()):
+            refused = sumlctl("train", "small", "--devices", devices, *more, *dry)
+            assert refused.code == 1
+            assert "too few clips to train on, got 8; expected at least 2 per device" in refused.err
+            assert "unexpected" not in refused.err
+    planned = sumlctl("train", "small", "--devices", "4", *more, "--dry-run", "--json")
+    assert planned.code == 0
