@@ -90,6 +90,11 @@ def train(
         console.show_json({"run": folder.name, "folder": str(folder)})
     else:
         console.show(f"trained {folder}; next: sumlctl eval {folder.name}")
+        if (folder / "checkpoints" / "best.pt").is_file():
+            console.note(
+                "eval takes the weights of the last epoch, stage_two.pt; those that were best in "
+                "validation, on the split that eval scores: --checkpoint best.pt"
+            )
 
 
 def _leave_receipt(
