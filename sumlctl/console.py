@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import sys
 import time
@@ -15,6 +17,36 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _PLAIN_EVERY_S = 10.0
+
+
+# What our messages have of characters that some terminals lack, in ASCII.
+_IN_ASCII = {"→": "->", "≥": ">=", "±": "+-", "−": "-", "…": "...", "“": '"', "”": '"', "█": "#"}
+_ENCODING_ERRORS = "sumlctl.in_ascii"
+
+
+def accept_any_text() -> None:
+    """Have stdout and stderr write what their encoding lacks in ASCII in place of failing."""
+    codecs.register_error(_ENCODING_ERRORS, _in_ascii)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_ENCODING_ERRORS)
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    escaped = (_IN_ASCII.get(c) or c.encode("ascii", "backslashreplace").decode() for c in lacking)
+    return "".join(escaped), error.end
+
+
+def _has(stream: TextIO, text: str) -> bool:
+    """Whether the encoding of a stream has every character of a text."""
+    try:
+        text.encode(stream.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class _Voice:
@@ -65,6 +97,8 @@ def show_json(result: Any) -> None:
     if _Voice.silent:
         return
     text = json.dumps(result, indent=2, ensure_ascii=False)
+    if not _has(sys.stdout, plain(text)):  # replaced characters would make another document of it
+        text = json.dumps(result, indent=2)
     escaped = (c if plain(c) == c else f"\\u{ord(c):04x}" for c in text)
     sys.stdout.write(("".join(escaped) if plain(text) != text else text) + "\n")
 

@@ -17,11 +17,14 @@ class Provenance:
         config: the settings.
         inputs: what it was made from, name in the workspace -> sha256.
         version: of sumlctl; empty where nothing says it.
+        folders: of `annotations` and `videos` where `index` was given others than the usual ones,
+            relative to the workspace where they lie in it; None where nothing says it.
     """
 
     config: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
     version: str = ""
+    folders: dict[str, str] | None = None
 
 
 def of(path: Path) -> Provenance:
@@ -44,7 +47,11 @@ def of_table(path: Path) -> Provenance:
             dict(documents.from_json(found.get(f"sumlctl.{key}".encode(), b"{}")))
             for key in ("config", "inputs")
         )
-        return Provenance(config, _digests(inputs), found.get(b"sumlctl.version", b"").decode())
+        version = found.get(b"sumlctl.version", b"").decode()
+        folders = documents.from_json(found.get(b"sumlctl.folders", b"null"))
+        return Provenance(
+            config, _digests(inputs), version, None if folders is None else _texts(folders)
+        )
     except (pa.ArrowException, OSError, ValueError, TypeError):
         return Provenance()
 
@@ -71,6 +78,13 @@ def _begun(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return told if isinstance(told, dict) else {}
+
+
+def _texts(folders: Any) -> dict[str, str]:
+    """Raises ValueError unless they are names of folders."""
+    if not isinstance(folders, dict) or not all(isinstance(v, str) for v in folders.values()):
+        raise ValueError("folders without names")
+    return folders
 
 
 def _digests(inputs: dict[Any, Any]) -> dict[str, str]:

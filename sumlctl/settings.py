@@ -141,11 +141,16 @@ def _renamed(cls: type, key: str, old: Mapping[str, Any], new: Mapping[str, Any]
 
 
 def assignment(text: str, faults: list[str]) -> tuple[str, Any]:
-    """The key and the value of one `KEY=VALUE`; no key, with the fault told, if it is none."""
+    """The key and the value of one `KEY=VALUE`; no key, with the fault told, if it is none.
+
+    Values are TOML; a bare word is a string, and so is no value at all: the empty one.
+    """
     key, equals, shown_value = (part.strip() for part in text.partition("="))
     if not equals or not key:
         faults.append(f"{text} is not KEY=VALUE")
         return "", None
+    if not shown_value:
+        return key, ""
     try:
         return key, documents.from_toml(f"value = {shown_value}")["value"]
     except ValueError:
@@ -158,7 +163,7 @@ def assignment(text: str, faults: list[str]) -> tuple[str, Any]:
 def override(cls: type, raw: dict[str, Any], text: str, faults: list[str]) -> None:
     """Applies one `KEY=VALUE` to what was read for the dataclass `cls`.
 
-    Keys are dotted, values are TOML, a bare word is a string. Naming another module for a part
+    Keys are dotted, values as `assignment` has them. Naming another module for a part
     drops the options of the former one.
     """
     key, value = assignment(text, faults)

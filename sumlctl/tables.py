@@ -15,6 +15,7 @@ from sumlctl import __version__
 from sumlctl.errors import SumlError, from_os_error
 from sumlctl.schemas import ADDED, MAKERS, schema
 from sumlctl.soundness import Judge
+from sumlctl.temporary import remove_stale, temporary
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,13 +39,16 @@ def digest(path: Path) -> str:
 def whole_file(path: Path) -> Iterator[Path]:
     """Yields a path beside `path` to write to; on success it becomes `path`, else it is removed.
 
+    What a killed process left of an earlier write of `path` is removed as well.
+
     Raises:
         SumlError: the file system refused; a WriteError where it would refuse any file (disk
             full, read-only, no permission).
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = temporary(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_stale(path)
         yield beside
         with beside.open("rb") as file:
             os.fsync(file.fileno())

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from sumlctl import provenance
 from sumlctl.errors import SumlError, unknown_name
+
+_RAW = ("annotations", "videos")  # kinds of folders of a dataset's raw data
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,25 @@ class Workspace:
         """Raw `annotations` or `videos` of a dataset; `SUMLCTL_DATA` moves all of them."""
         base = os.environ.get("SUMLCTL_DATA")
         return (Path(base).expanduser() if base else self.root / "data") / _one(dataset) / kind
+
+    def remembered(self, dataset: str) -> dict[str, Path] | None:
+        """Folders of `annotations` and `videos` that `index` was given in place of the usual ones.
+
+        Returns:
+            Kind -> folder; None where no table says it: it is not there, or of an earlier version.
+        """
+        told = provenance.of_table(self.table(dataset, "clips")).folders
+        if told is None:
+            return None
+        return {kind: self.root / told[kind] for kind in _RAW if kind in told}
+
+    def unusual(self, dataset: str, folders: Mapping[str, Path | None]) -> dict[str, Path]:
+        """Those of the folders, by kind, that are not where `data` has them; None is left out."""
+        return {
+            kind: folder
+            for kind, folder in folders.items()
+            if folder is not None and folder.resolve() != self.data(dataset, kind).resolve()
+        }
 
     def videos_root(self, dataset: str, told: str | None) -> Path:
         """Where a dataset's videos were when it was indexed, as its tables' metadata tells."""

@@ -23,11 +23,12 @@ from sumlctl.cli import (
     run,
     weights,
 )
+from sumlctl.cli.common import App
 from sumlctl.errors import Interrupted, SumlError, from_os_error, plain
 
 _INTERRUPTED = 130  # what typer exits with on Ctrl-C
 
-app = typer.Typer(
+app = App(
     name="sumlctl",
     help="Learn first-person video recognition from unpaired third-person videos (SUM-L).",
     no_args_is_help=True,
@@ -73,6 +74,7 @@ for group in (
 
 def main() -> None:
     """Runs one command line: exit 0 done, 1 a fault the user can mend, 2 wrong usage."""
+    console.accept_any_text()
     # Threads that spin while they wait make training several times slower as soon as anything else
     # runs on the machine. OpenMP reads this when torch loads it.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from sumlctl import console, shipped
-from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption
+from sumlctl.cli.common import HERE, App, JsonOption, WorkspaceOption
 from sumlctl.workspace import Workspace
 
 
@@ -26,7 +26,7 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME")]
 
 
 def register(app: typer.Typer) -> None:
-    datasets = typer.Typer(
+    datasets = App(
         help="List, show, copy and make dataset configurations.", invoke_without_command=True
     )
     datasets.callback()(list_datasets)
@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
     datasets.command("copy")(copy_dataset)
     datasets.command("new")(new_dataset)
     app.add_typer(datasets, name="datasets")
-    pipelines = typer.Typer(help="List, show and copy pipelines.", invoke_without_command=True)
+    pipelines = App(help="List, show and copy pipelines.", invoke_without_command=True)
     pipelines.callback()(list_pipelines)
     pipelines.command("show")(show_pipeline)
     pipelines.command("copy")(copy_pipeline)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from sumlctl import console
 from sumlctl.workspace import Workspace
@@ -57,6 +59,31 @@ AddressOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+
+
+class Command(TyperCommand):
+    """A command that says so when an option that holds one value is given twice."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        given = Counter(word.partition("=")[0] for word in args if word.startswith("--"))
+        rest = super().parse_args(ctx, args)
+        for option in self.params:
+            repeated = sum(given[name] for name in option.opts)
+            if repeated > 1 and option.nargs == 1 and not _takes_many(option):
+                console.warn(f"{option.opts[-1]} is given {repeated} times: the last one counts")
+        return rest
+
+
+def _takes_many(option: Any) -> bool:
+    return option.multiple or option.is_flag or option.param_type_name == "argument"
+
+
+class App(typer.Typer):
+    """An app whose commands are of that kind."""
+
+    def command(self, *args: Any, **kwargs: Any) -> Any:
+        return super().command(*args, **{"cls": Command, **kwargs})
+
 
 _INTERRUPTED = 130  # what typer makes of Ctrl-C
 

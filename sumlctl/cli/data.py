@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import asdict
 from enum import StrEnum
@@ -21,6 +22,7 @@ from sumlctl.cli.common import (
     JsonOption,
     WorkspaceOption,
 )
+from sumlctl.workspace import Workspace
 
 _INDEX_COLUMNS = (
     ("split", "split"),
@@ -78,21 +80,26 @@ def index(
     json: JsonOption = False,
 ) -> None:
     """Read annotations, probe videos, write their tables."""
+    from sumlctl import card as cards
     from sumlctl.datasets import index as indexing
     from sumlctl.engine import executors
     from sumlctl.workflow import data_steps, receipts
 
     done = []
+    named = {"annotations": annotations, "videos": videos}
+    given = {kind: folder for kind, folder in named.items() if folder is not None}
+    for name in {*datasets}.difference(workspace.indexed()):
+        cards.load(name, workspace)  # one that is misspelled leaves nothing behind
     with executors.executor(engine, jobs, address) as who:
         for name in datasets:
             with locks.alone(workspace, f"index {name}"):
-                step = data_steps.index(workspace, name, annotations, videos, bad_rows.value)
+                folders = _remembered(workspace, name, given) | given
+                step = data_steps.index(workspace, name, **folders, bad_rows=bad_rows.value)
                 with receipts.begun(workspace, step):
                     found = indexing.index(
                         name,
                         workspace,
-                        annotations=annotations,
-                        videos=videos,
+                        **folders,
                         executor=who,
                         retry_unreadable=retry is Retry.UNREADABLE,
                         bad_rows=bad_rows.value,
@@ -105,6 +112,17 @@ def index(
         _show_index(one)
     for one in done if strict else ():
         indexing.check_strict(one)
+
+
+def _remembered(workspace: Workspace, dataset: str, given: Collection[str]) -> dict[str, Path]:
+    """The folders that are not given now and were before; says so."""
+    from sumlctl.workflow import data_steps
+
+    before = data_steps.remembered_folders(workspace, dataset)
+    folders = {kind: folder for kind, folder in before.items() if kind not in given}
+    for kind, folder in folders.items():
+        console.note(f"{dataset}: {kind} from {folder}, as before; --{kind} DIR names others")
+    return folders
 
 
 def _show_index(done: Any) -> None:
@@ -146,12 +164,15 @@ def embed(
     json: JsonOption = False,
 ) -> None:
     """Encode every distinct narration with Sentence-BERT, once."""
+    from sumlctl import tables
     from sumlctl.engine import executors
     from sumlctl.narrations import choose
     from sumlctl.narrations import embed as embedding
     from sumlctl.workflow import data_steps, receipts
 
     names = datasets or _every_indexed(workspace)
+    for name in names:  # one that is misspelled leaves nothing behind
+        tables.there(workspace.table(name, "clips"), "clips")
     choice = choose.choose(encoder, prompt_name)
     steps = {
         name: data_steps.embed(workspace, name, encoder or choice.name, prompt_name, choice.files)

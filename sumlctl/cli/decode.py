@@ -59,6 +59,7 @@ def decode(
     json: JsonOption = False,
 ) -> None:
     """Cut clips into a store that training reads several times faster."""
+    from sumlctl import tables
     from sumlctl.engine import executors
     from sumlctl.video.store import build, trial
     from sumlctl.video.store.encode import Settings
@@ -68,6 +69,9 @@ def decode(
     wanted = Wanted(Settings(short_side, crf), margin, whole)
     chosen = {"short_side": short_side, "crf": crf, "margin": margin, "whole": whole}
     done: list[Any] = []
+    for name in datasets:  # one that is misspelled leaves nothing behind
+        for kind in ("videos", "clips"):
+            tables.there(workspace.table(name, kind), kind)
     with executors.executor("local" if dry_run else engine, jobs, address) as who:
         for name in datasets:
             step = data_steps.decode(workspace, name, chosen)

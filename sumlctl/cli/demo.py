@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import typer
 from sumlctl import console
 from sumlctl.cli.common import HERE, WorkspaceOption
 from sumlctl.cli.run import perform
+from sumlctl.workspace import Workspace
 
 NEXT = (
     "pairs list --sort=-similarity",
-    "pairs show demo-fpv/F01_0_0",
+    "pairs show {clip}",
     "histogram --by clip",
     "train demo --method fpv-only",
     "run demo --dry-run",
@@ -31,7 +33,7 @@ def register(app: typer.Typer) -> None:
         start = time.monotonic()
         before = _files(workspace.root)
         perform(app, recipe.read("demo", workspace), workspace)
-        _say_what_was_made(workspace.root, before, time.monotonic() - start)
+        _say_what_was_made(workspace, before, time.monotonic() - start)
         console.show(f"\nall of it on one page: {workspace.run('demo') / 'report.html'}")
 
 
@@ -41,7 +43,8 @@ def _files(root: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in seen}
 
 
-def _say_what_was_made(root: Path, before: dict[Path, int], spent_s: float) -> None:
+def _say_what_was_made(workspace: Workspace, before: dict[Path, int], spent_s: float) -> None:
+    root = workspace.root
     after = _files(root)
     folders: dict[Path, list[Path]] = {}
     for path in after:
@@ -57,5 +60,15 @@ def _say_what_was_made(root: Path, before: dict[Path, int], spent_s: float) -> N
     title = f"\nfiles under {root} after {spent_s:.0f} s"
     console.show_table(title, ("folder", "files", "new", "MB"), rows)
     console.show("\nwhat to look at next")
-    for command in NEXT:
-        console.show(f"  sumlctl {command} --workspace {root}")
+    for command in next_commands(workspace):
+        console.show(f"  {command}")
+
+
+def next_commands(workspace: Workspace) -> list[str]:
+    """Command lines that work once the demo is done, ready for a shell."""
+    from sumlctl import tables
+
+    pairs = tables.read(workspace.pairs("demo-fpv", ["demo-tpv"]), "pairs", ["fpv_clip_id"])
+    clip = pairs.column("fpv_clip_id")[0].as_py()
+    where = shlex.join(["--workspace", str(workspace.root)])
+    return [f"sumlctl {command.format(clip=clip)} {where}" for command in NEXT]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption, command_line
 from sumlctl.workspace import Workspace
+
+if TYPE_CHECKING:
+    from sumlctl.config import Pipeline
 
 
 def register(app: typer.Typer) -> None:
@@ -72,7 +75,7 @@ def train(
     from sumlctl.learning.training import launch
 
     if dry_run:
-        _show_plan(prepare(workspace, chosen), json)
+        _dry_run(workspace, chosen, json)
         return
     if chosen.devices * chosen.nodes > 1 and not launch.started_externally():
         # Faults are told once, before there are many processes.
@@ -90,6 +93,11 @@ def train(
         console.show_json({"run": folder.name, "folder": str(folder)})
     else:
         console.show(f"trained {folder}; next: sumlctl eval {folder.name}")
+        if (folder / "checkpoints" / "best.pt").is_file():
+            console.note(
+                "eval takes the weights of the last epoch, stage_two.pt; those that were best in "
+                "validation, on the split that eval scores: --checkpoint best.pt"
+            )
 
 
 def _leave_receipt(
@@ -139,6 +147,29 @@ def _pipeline_file(workspace: Workspace, pipeline: str | None, resume: str | Non
     return shipped.find("pipelines", pipeline or "sum-l", workspace.pipelines)
 
 
+def _dry_run(workspace: Workspace, chosen: Pipeline, json: bool) -> None:
+    """Shows the plan although weights are missing, which are an error in the end."""
+    from dataclasses import replace
+
+    from sumlctl import console
+    from sumlctl.errors import SumlError
+    from sumlctl.learning.prepare import prepare
+
+    without = None
+    if chosen.encoders.init:
+        try:
+            workspace.find_weights(chosen.encoders.init)
+        except SumlError as error:
+            without = error
+            console.warn(str(error))
+    random = replace(chosen, encoders=replace(chosen.encoders, init=""))
+    prepared = prepare(workspace, random if without else chosen)
+    pipeline = replace(prepared.pipeline, encoders=chosen.encoders)
+    _show_plan(replace(prepared, pipeline=pipeline), json)
+    if without:
+        raise without
+
+
 def _show_plan(prepared: Any, json: bool) -> None:
     from dataclasses import asdict
 
@@ -157,3 +188,5 @@ def _show_plan(prepared: Any, json: bool) -> None:
     for viewpoint, counts in planned.left_out.items():
         without = ", ".join(f"{n:,} {status}" for status, n in sorted(counts.items())) or "none"
         console.show(f"{viewpoint} clips without frames: {without}")
+    for text in planned.missing:
+        console.show(f"missing: {text}")

@@ -9,15 +9,18 @@ from typing import Annotated, Any
 import typer
 
 from sumlctl import console
-from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption
+from sumlctl.cli.common import HERE, App, JsonOption, WorkspaceOption
 
 FpvOption = Annotated[str | None, typer.Option("--fpv", help="First-person dataset.")]
-PoolOption = Annotated[str | None, typer.Option("--tpv", help="Third-person pool, A or A+B.")]
+PoolOption = Annotated[
+    list[str] | None,
+    typer.Option("--tpv", help="Third-person pool: A+B, or repeated as for mine-pairs."),
+]
 
 
 def register(app: typer.Typer) -> None:
     app.command()(histogram)
-    group = typer.Typer(help="List pseudo-pairs, explain one.", no_args_is_help=True)
+    group = App(help="List pseudo-pairs, explain one.", no_args_is_help=True)
     group.command("show")(show)
     group.command("list")(list_pairs)
     app.add_typer(group, name="pairs")
@@ -78,11 +81,11 @@ def histogram(
         console.note(f"wrote {out}")
 
 
-def _table(workspace: Any, fpv: str | None, tpv: str | None) -> Path:
+def _table(workspace: Any, fpv: str | None, tpv: list[str] | None) -> Path:
     """The pairs table meant; when several fit, the first by name, and says so."""
     from sumlctl.mining.similarity import tables_of
 
-    chosen = tables_of(workspace, [fpv] if fpv else [], [tpv] if tpv else [])
+    chosen = tables_of(workspace, [fpv] if fpv else [], ["+".join(tpv)] if tpv else [])
     if len(chosen) > 1:
         others = ", ".join(path.stem for path in chosen[1:])
         console.note(f"looking at {chosen[0].stem}; also there: {others} (--fpv, --tpv)")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sumlctl import console
-from sumlctl.cli.common import JsonOption
+from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption
 
 if TYPE_CHECKING:
     from sumlctl.learning.weights.convert import Conversion
@@ -47,16 +47,21 @@ def convert(
     bgr: Annotated[
         bool, typer.Option("--bgr", help="For Ego-Exo and SUM-L configurations, which feed BGR.")
     ] = False,
+    workspace: WorkspaceOption = HERE,
     json: JsonOption = False,
 ) -> None:
-    """Read weights of any known layout and write them anew."""
+    """Read weights of any known layout and write them anew.
+
+    IN may also be a file of the workspace, or the name of one in its data/weights.
+    """
     from sumlctl.learning.weights.convert import convert as converting
 
     if to is Layout.SUMLCTL and (task or bgr):
         raise typer.BadParameter("only for --to pyslowfast", param_hint="--task, --bgr")
+    usual = workspace.weights(str(source))
     classes = dict(_head(text) for text in heads) if heads else None
     done = converting(
-        source,
+        usual if usual.is_file() and not source.is_file() else source,
         target,
         backbone,
         to=to,

@@ -68,19 +68,22 @@ def index(
 
     Args:
         dataset: the name of its card.
-        annotations: folder of annotation files; default as the workspace has it.
-        videos: folder of video files; default as the workspace has it.
+        annotations: folder of annotation files; default the one that the last `index` was given,
+            else as the workspace has it.
+        videos: folder of video files; the same.
         executor: who probes the videos.
         retry_unreadable: whether videos found unreadable before are probed again, more thoroughly.
         bad_rows: `drop`: rows that cannot be used are left out and counted; `refuse`: they are an
             error.
 
     Raises:
-        SumlError: any fault in the card or the annotations, or no row that can be used.
+        SumlError: any fault in the card or the annotations, no row that can be used, or every
+            video that the earlier table has is gone; the tables stay as they were.
     """
     card = cards.load(dataset, workspace)
-    annotations = annotations or workspace.data(dataset, "annotations")
-    videos = videos or workspace.data(dataset, "videos")
+    before = workspace.remembered(dataset) or {}
+    annotations = annotations or before.get("annotations", workspace.data(dataset, "annotations"))
+    videos = videos or before.get("videos", workspace.data(dataset, "videos"))
     told = components.load("readers", card.reader, card.path)(card, annotations, videos)
     _check_left_out(told, bad_rows)
     words, class_lists = vocabulary.load(card, annotations, told.class_names)
@@ -98,7 +101,11 @@ def index(
     inputs[f"manifests/{card.path.name}"] = tables.digest(card.path)
     config = {"reader": card.reader, "release": told.release, **card.options}
     written = (table, workspace.table(dataset, "clips"))
-    root = {"videos_root": workspace.relative_or_absolute(videos)}
+    folders = workspace.unusual(dataset, {"annotations": annotations, "videos": videos})
+    root = {
+        "videos_root": workspace.relative_or_absolute(videos),
+        "folders": {k: workspace.relative_or_absolute(f) for k, f in folders.items()},
+    }
     tables.write(found.to_arrow(), written[0], "videos", inputs=inputs, config=config, extra=root)
     extra = {
         "vocabulary": words,

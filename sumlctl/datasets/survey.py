@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import polars as pl
 
 from sumlctl import tables
 from sumlctl.card import Card
-from sumlctl.console import note, progress
+from sumlctl.console import note, progress, warn
 from sumlctl.engine.executors import HERE, Executor
 from sumlctl.engine.units import Work
 from sumlctl.errors import SumlError
@@ -42,8 +43,12 @@ def survey(
         executor: who probes.
         retry_unreadable: whether those that the earlier table has as unreadable are probed again,
             from the first frame to the last.
+
+    Raises:
+        SumlError: every video that the earlier table has is gone.
     """
-    known = _known(table, readable_only=retry_unreadable)
+    earlier = _earlier(table)
+    known = _known(earlier, readable_only=retry_unreadable)
     ids = clips.select("video_id", "participant").unique("video_id", maintain_order=True)
     rows: dict[str, dict[str, Any]] = {}
     pending: dict[Path, list[str]] = {}
@@ -60,9 +65,12 @@ def survey(
             rows[video_id] = old | row | {"status": old["status"]}
         else:
             pending.setdefault(path, []).append(video_id)
+    found = {video_id for video_id, row in rows.items() if row["status"] != "missing"}
+    found |= {video_id for listed in pending.values() for video_id in listed}
+    _refuse_if_gone(card, root, table, earlier, rows.keys(), found)
     if pending:
         _probe(card, pending, rows, work, executor, whole=retry_unreadable)
-    elif known:
+    elif found:
         note(f"{card.name}: no video has changed since the last index")
     return _frame(rows)
 
@@ -97,18 +105,58 @@ def _locate(card: Card, root: Path, video_id: str, participant: str) -> tuple[st
     return names[0], None
 
 
-def _known(
-    table: Path, readable_only: bool = False
-) -> dict[tuple[str, int | None, int], dict[str, Any]]:
-    """Earlier rows by path, size and modification time; none when there is no whole table."""
+def _refuse_if_gone(
+    card: Card,
+    root: Path,
+    table: Path,
+    earlier: Sequence[Mapping[str, Any]],
+    wanted: Set[str],
+    found: Set[str],
+) -> None:
+    """A folder that is not mounted, or named wrongly, is no reason to overwrite the tables.
+
+    Args:
+        card: of the dataset.
+        root: the folder that was looked in.
+        table: the videos table.
+        earlier: its rows of videos that were there.
+        wanted: ids of the videos that the annotations name now.
+        found: ids of those that are there.
+
+    Raises:
+        SumlError: none is there of the videos that were and that the annotations still name; where
+            they name others altogether, none at all.
+    """
+    were = {row["video_id"] for row in earlier}
+    lost = were - found
+    if were and not found & (were & wanted or wanted):
+        raise SumlError(
+            card.name,
+            "all videos of the earlier index are gone",
+            got=f"none of {len(were):,} in {root}{'' if root.is_dir() else ', which is no folder'}",
+            expected=f"{earlier[0]['path']} and others",
+            fix=f"Name their folder: --videos DIR. To index without them, delete {table} first.",
+        )
+    if lost := lost & wanted:
+        warn(f"{card.name}: {len(lost):,} of {len(were):,} videos are gone, such as {min(lost)}")
+
+
+def _earlier(table: Path) -> list[dict[str, Any]]:
+    """Rows of the videos that were there; none when there is no whole table."""
     if not table.is_file():
-        return {}
+        return []
     try:
         old = pl.DataFrame(pl.from_arrow(tables.read(table, "videos")))
     except SumlError:
-        return {}
-    left_out = ["missing", "unreadable"] if readable_only else ["missing"]
-    probed = old.filter(~pl.col("status").is_in(left_out)).to_dicts()
+        return []
+    return old.filter(pl.col("status") != "missing").to_dicts()
+
+
+def _known(
+    earlier: Sequence[dict[str, Any]], readable_only: bool = False
+) -> dict[tuple[str, int | None, int], dict[str, Any]]:
+    """Earlier rows by path, size and modification time."""
+    probed = (r for r in earlier if not (readable_only and r["status"] == "unreadable"))
     return {(r["path"], r["size_bytes"], r["mtime_ns"]): r for r in probed}
 
 

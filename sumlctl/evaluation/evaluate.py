@@ -195,7 +195,8 @@ def _predict(workspace: Workspace, folder: Path, pipeline: Pipeline, asked: Requ
     )
     whole = _whole_videos(asked.protocol, data.fpv)
     checkpoint = checkpoints.of_run(folder, asked.checkpoint)
-    checkpoints.read(checkpoint)  # a fault of the file is told before anything is read for it
+    found = checkpoints.read(checkpoint)  # its faults are told before anything is read for it
+    _say_which_weights(checkpoint, found.get("epochs"))
     used = [*clips.read_from(workspace, [data.fpv]), checkpoint]
     inputs = {workspace.relative(path): quarantine.digest(path) for path in used}
     fabric = launch(1, pipeline.precision)
@@ -213,6 +214,12 @@ def _predict(workspace: Workspace, folder: Path, pipeline: Pipeline, asked: Requ
             predictions = _predicted(main, fabric, clip_set, views, whole, parts, reader)
         tables.write(predictions.to_arrow(), path, "predictions", inputs=inputs, config=settings)
         parts.clear()
+
+
+def _say_which_weights(checkpoint: Path, epochs: object) -> None:
+    """The last epoch's where no file is named: `best.pt` was chosen on the split that is scored."""
+    after = f", after epoch {epochs}" if isinstance(epochs, int) else ""
+    console.note(f"weights: {checkpoint.name}{after}")
 
 
 def _settings(pipeline: Pipeline, views: Views, whole: bool, precision: str) -> dict[str, Any]:

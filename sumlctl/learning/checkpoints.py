@@ -13,6 +13,7 @@ from torch import nn
 from sumlctl import tables
 from sumlctl.errors import SumlError
 from sumlctl.learning import torch_files
+from sumlctl.learning.weights import names
 
 _FORMAT = "sumlctl.checkpoint/1"
 _MOST_NAMED = 10
@@ -81,6 +82,8 @@ def of_run(folder: Path, name: str | None = None) -> Path:
 def read(path: Path) -> dict[str, Any]:
     """The content of a checkpoint: the record of `save`, and `model`, weights left on disk.
 
+    Their names are without what wrappers such as torch.compile add.
+
     Raises:
         SumlError: missing, damaged, or not a checkpoint of this program.
     """
@@ -105,7 +108,7 @@ def read(path: Path) -> dict[str, Any]:
             expected=_FORMAT,
             fix="Choose a file under runs/<run>/checkpoints.",
         )
-    return content
+    return content | {"model": names.by_unwrapped_name(content["model"])}
 
 
 def _format(content: Any) -> str:
@@ -122,18 +125,18 @@ def _format(content: Any) -> str:
 
 
 def load_weights(module: nn.Module, path: Path) -> Coverage:
-    """Sets a module's weights from the file's weights of the same names.
+    """Sets a module's weights from the file's weights of the same names, wrappers aside.
 
     Raises:
         SumlError: the file cannot be read, or a weight has another shape than the module's.
     """
-    weights = read(path)["model"]
-    own = module.state_dict()
-    loaded = [name for name in own if name in weights]
+    weights, own = read(path)["model"], module.state_dict()
+    sources = {name: name if name in weights else names.unwrapped(name) for name in own}
+    loaded = {name: weights[source] for name, source in sources.items() if source in weights}
     other = [
-        f"{name} {[*weights[name].shape]} instead of {[*own[name].shape]}"
-        for name in loaded
-        if weights[name].shape != own[name].shape
+        f"{name} {[*weight.shape]} instead of {[*own[name].shape]}"
+        for name, weight in loaded.items()
+        if weight.shape != own[name].shape
     ]
     if other:
         more = f" and {len(other) - _MOST_NAMED} more" if len(other) > _MOST_NAMED else ""
@@ -144,6 +147,7 @@ def load_weights(module: nn.Module, path: Path) -> Coverage:
             expected="the shapes of the model",
             fix="Use the pipeline that the checkpoint was trained with.",
         )
-    module.load_state_dict({name: weights[name] for name in loaded}, strict=False)
-    missing = tuple(name for name in own if name not in weights)
-    return Coverage(tuple(loaded), missing, tuple(name for name in weights if name not in own))
+    module.load_state_dict(loaded, strict=False)
+    missing = tuple(name for name in own if name not in loaded)
+    unused = set(weights).difference(sources.values())
+    return Coverage(tuple(loaded), missing, tuple(name for name in weights if name in unused))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -56,6 +56,7 @@ class Plan:
         stages: in their order.
         left_out: viewpoint -> status -> clips without frames.
         statistics: of the pairs; None for a method that has none.
+        missing: what was there when the tables were made, or is usual, and is not there now.
     """
 
     pipeline: Pipeline
@@ -63,6 +64,7 @@ class Plan:
     stages: list[StagePlan]
     left_out: dict[str, dict[str, int]]
     statistics: PairStatistics | None
+    missing: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values."""
@@ -84,8 +86,22 @@ def plan(prepared: Prepared) -> Plan:
         if pipeline.encoders.tpv == "frozen":
             whole["tpv"].freeze()
     stages.append(_stage("stage_two", pipeline, pipeline.stage_two, len(pairs.fpv_rows), whole))
-    weights = _parameters(whole, prepared.tasks)
-    return Plan(pipeline, weights, stages, left_out, prepared.statistics)
+    parameters = _parameters(whole, prepared.tasks)
+    return Plan(pipeline, parameters, stages, left_out, prepared.statistics, missing(prepared))
+
+
+def missing(prepared: Prepared) -> list[str]:
+    """Return what a training lacks: videos that are gone since they were indexed, and weights."""
+    found = []
+    pairs = prepared.pairs
+    for viewpoint, clip_set in (("fpv", pairs.fpv), ("tpv", pairs.tpv)):
+        read = {clip.path for clip in clip_set.clips if not clip.stored} if clip_set else set()
+        if gone := sorted(path for path in read if not path.exists()):
+            some = f"{len(gone):,} of {len(read):,} {viewpoint} videos"
+            found.append(f"{some}, such as {gone[0]}")
+    if not prepared.pipeline.encoders.init:
+        found.append("weights to start from: encoders.init is empty, so they are random")
+    return found
 
 
 def _parameters(model: TwoView, tasks: Tasks) -> dict[str, int]:

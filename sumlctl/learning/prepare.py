@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from sumlctl import components, console
 from sumlctl.config import Pipeline
+from sumlctl.errors import SumlError
 from sumlctl.learning import pair_statistics, pairs, stages, two_view
 from sumlctl.learning.losses.terms import Method
 from sumlctl.learning.pair_statistics import PairStatistics
@@ -67,6 +68,10 @@ def prepare(
         used = [chosen.fpv, *chosen.tpv] if method.uses_tpv else [chosen.fpv]
         quarantined = quarantine.now(workspace, used)
     pair_set = pairs.load(workspace, pipeline.data, method.uses_tpv, quarantined)
+    processes = pipeline.devices * pipeline.nodes
+    if pair_set.tpv is not None and pipeline.encoders.stage_one:
+        check_size("stage_one", len(pair_set.tpv), processes)
+    check_size("stage_two", len(pair_set.fpv_rows), processes)
     _say_which_stores_are_small(pair_set, pipeline.input.short_side[1])
     tasks = {"fpv": fpv_tasks(pair_set.fpv.vocabularies)}
     dimension = None
@@ -86,6 +91,22 @@ def _describe(statistics: PairStatistics) -> None:
         console.warn(
             "the usual batch has fewer than two pairs above the threshold, and so no cross-view "
             "loss: lower loss.threshold or raise stage_two.batch_size"
+        )
+
+
+def check_size(stage: str, clips: int, processes: int) -> None:
+    """Insists that every process has clips to compare: a contrast needs two.
+
+    Raises:
+        SumlError: there are fewer.
+    """
+    if clips < 2 * processes:
+        raise SumlError(
+            stage,
+            "too few clips to train on",
+            got=clips,
+            expected=f"at least 2 per device on {processes} devices",
+            fix="Lower --devices or index more videos.",
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import re
 import shutil
 from dataclasses import replace
@@ -14,6 +13,7 @@ from sumlctl import config, console, documents, provenance, settings, tables
 from sumlctl.config import Pipeline
 from sumlctl.errors import SumlError
 from sumlctl.learning.training.runlog import RunLog
+from sumlctl.temporary import remove_stale, temporary
 from sumlctl.video.quarantine import Quarantined
 from sumlctl.workspace import Workspace
 
@@ -55,7 +55,8 @@ def claim(
         what = "not a name for a folder"
         raise SumlError("--run", what, got=repr(run), expected="one word", fix="Choose another.")
     name = run or f"{pipeline.data.fpv}.{pipeline.loss.name}"
-    beside = workspace.run(f".{name}.{os.getpid()}.tmp")
+    beside = temporary(workspace.run(name))
+    remove_stale(workspace.run(name))
     try:
         beside.mkdir(parents=True)
         with tables.whole_file(beside / "pipeline.toml") as path:

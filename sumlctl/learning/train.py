@@ -13,10 +13,10 @@ from lightning_fabric import Fabric
 
 from sumlctl import console, locks, settings
 from sumlctl.config import Pipeline
-from sumlctl.errors import SumlError, WriteError
+from sumlctl.errors import WriteError
 from sumlctl.learning import checkpoints, runs, stage_one, stages, two_view
 from sumlctl.learning.batches import EpochBatches, Loader
-from sumlctl.learning.prepare import Prepared, prepare
+from sumlctl.learning.prepare import Prepared, check_size, prepare
 from sumlctl.learning.randomness import seed_everything
 from sumlctl.learning.reader import Reader, open_reader
 from sumlctl.learning.runs import Begun
@@ -219,14 +219,7 @@ class _Run:
     ) -> None:
         world_size, rank = self.fabric.world_size, self.fabric.global_rank
         samples, seed = data.samples, self.pipeline.seed
-        if len(samples) < 2 * world_size:
-            raise SumlError(
-                name,
-                "too few clips to train on",
-                got=len(samples),
-                expected=f"at least 2 per device on {world_size} devices",
-                fix="Lower --devices or index more videos.",
-            )
+        check_size(name, len(samples), world_size)
         group = self.pipeline.optimiser.accumulate
         batches = EpochBatches(len(samples), stage.batch_size, seed, rank, world_size, group)
         described = {v: [t.describe() for t in listed] for v, listed in data.tasks.items()}

@@ -10,7 +10,7 @@ from pathlib import Path
 from sumlctl import card as cards
 from sumlctl import config, settings, shipped
 from sumlctl.errors import SumlError
-from sumlctl.workflow import for_run, matrix, receipts, recipe
+from sumlctl.workflow import data_steps, for_run, matrix, recipe
 from sumlctl.workflow.recipe import Recipe
 from sumlctl.workspace import Workspace
 
@@ -87,9 +87,8 @@ def _missing_data(dataset: str, workspace: Workspace, sees: bool) -> Iterator[st
     indexed = workspace.table(dataset, "clips").is_file()
     if not indexed and not workspace.data(dataset, "annotations").is_dir():
         yield "annotations"
-    receipt = receipts.read(workspace.receipt("index", dataset))
-    named = receipt.settings.get("videos") if receipt else None
-    videos = Path(named) if named else workspace.data(dataset, "videos")
+    named = data_steps.remembered_folders(workspace, dataset)
+    videos = named.get("videos", workspace.data(dataset, "videos"))
     if sees and not (videos.is_dir() and any(videos.iterdir())):
         yield "videos"
 

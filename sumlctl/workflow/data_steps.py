@@ -9,6 +9,7 @@ from typing import Any
 
 from sumlctl import provenance, shipped
 from sumlctl.mining.options import MiningOptions
+from sumlctl.workflow import receipts
 from sumlctl.workflow.for_run import Decode
 from sumlctl.workflow.step import Step, options, under
 from sumlctl.workspace import Workspace
@@ -16,6 +17,16 @@ from sumlctl.workspace import Workspace
 # Options that go without saying.
 _MINING = {**vars(MiningOptions()), "min_similarity": None, "split": "train", "match": "text"}
 _DRAWING = {"by": "class", "class_stat": "mean"}
+
+
+def remembered_folders(workspace: Workspace, dataset: str) -> dict[str, Path]:
+    """Folders that the last `index` was given, by kind; the receipt has those of older tables."""
+    told = workspace.remembered(dataset)
+    if told is not None:
+        return told
+    before = receipts.read(workspace.receipt("index", dataset))
+    said = before.settings if before else {}
+    return {kind: Path(said[kind]) for kind in ("annotations", "videos") if kind in said}
 
 
 def index(
@@ -27,8 +38,8 @@ def index(
 ) -> Step:
     """Annotations and videos -> tables of a dataset; folders are named where they are not usual."""
     card = shipped.find("manifests", dataset, workspace.manifests)
-    folders = {"annotations": annotations, "videos": videos}
-    given = {key: str(path.resolve()) for key, path in folders.items() if path is not None}
+    unusual = workspace.unusual(dataset, {"annotations": annotations, "videos": videos})
+    given = {key: str(path.resolve()) for key, path in unusual.items()}
     if bad_rows != "drop":
         given["bad_rows"] = bad_rows
     folder = annotations or workspace.data(dataset, "annotations")

@@ -130,12 +130,9 @@ def _tables(recipe: Recipe, cell: Cell, data: Data, workspace: Workspace) -> Ite
 def _index(workspace: Workspace, dataset: str) -> Step:
     """As it was done before, where somebody named other folders or options by hand."""
     before = receipts.read(workspace.receipt("index", dataset))
-    said = before.settings if before else {}
-    annotations, videos = (
-        Path(said[key]) if key in said else None for key in ("annotations", "videos")
-    )
-    bad_rows = str(said.get("bad_rows", "drop"))
-    return data_steps.index(workspace, dataset, annotations, videos, bad_rows)
+    bad_rows = str(before.settings.get("bad_rows", "drop")) if before else "drop"
+    folders = data_steps.remembered_folders(workspace, dataset)
+    return data_steps.index(workspace, dataset, **folders, bad_rows=bad_rows)
 
 
 def _embed(workspace: Workspace, dataset: str, encoder: str) -> Step:

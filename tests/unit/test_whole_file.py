@@ -3,6 +3,10 @@
 import errno
 import hashlib
 import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -101,3 +105,65 @@ def test_a_folder_that_cannot_be_made(tmp_path):
         write(tmp_path / "file" / "clips.parquet", [""])
     assert f"{tmp_path / 'file'}: a file lies where a folder is to be" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from sumlctl import tables
+with tables.whole_file(Path(sys.argv[1])) as beside:
+    beside.write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def kill_a_writer(path):
+    """Has another process begin to write `path`, killed half way; gives what it left."""
+    before = {*path.parent.iterdir()}
+    root = str(Path(__file__).parents[2])
+    paths = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"PYTHONPATH": paths}
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path)], env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = {*path.parent.iterdir()} - before
+    return left
+
+
+def test_the_next_write_removes_what_a_killed_process_left(tmp_path):
+    path, other = tmp_path / "x", tmp_path / "x.y"
+    left, of_another = kill_a_writer(path), kill_a_writer(other)
+    with tables.whole_file(path) as beside:
+        assert [*tmp_path.iterdir()] == [of_another]
+        beside.write_bytes(b"whole")
+    assert {*tmp_path.iterdir()} == {path, of_another}
+    assert not left.exists()
+    with tables.whole_file(other) as beside:
+        beside.write_bytes(b"whole")
+    assert {*tmp_path.iterdir()} == {path, other}
+
+
+def test_an_unfinished_file_of_a_live_process_or_another_machine_stays(tmp_path):
+    """A shared folder shows files of processes that this machine knows nothing about."""
+    path = tmp_path / "x"
+    left = kill_a_writer(path)
+    _, name, machine, pid, _ = left.name.split(".")
+    left.rename(left.with_name(f".{name}.{'0' * len(machine)}.{pid}.tmp"))
+    live = left.with_name(f".{name}.{machine}.{os.getppid()}.tmp")
+    live.write_bytes(b"half")
+    with tables.whole_file(path) as beside:
+        beside.write_bytes(b"whole")
+    assert len([*tmp_path.iterdir()]) == 3
+    assert live.read_bytes() == b"half"
+
+
+def test_a_folder_of_very_many_files_is_listed_once(tmp_path, monkeypatch):
+    """A listing at every write would make many writes take time with the square of their number."""
+    for number in range(1001):
+        (tmp_path / f"{number}").touch()
+    listed = []
+    listdir = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda folder: listed.append(folder) or listdir(folder))
+    for _ in range(3):
+        with tables.whole_file(tmp_path / "x") as beside:
+            beside.write_bytes(b"whole")
+    assert listed == [tmp_path]

@@ -60,7 +60,9 @@ class Context:
                 expected=split,
                 fix="Choose another split.",
             )
-        folder = annotations or workspace.data(dataset, "annotations")
+        remembered = workspace.remembered(dataset) or {}
+        usual = remembered.get("annotations", workspace.data(dataset, "annotations"))
+        folder = annotations or usual
         return cls(clips, folder, allow_missing, source)
 
     def required_clips(self, who: str) -> pl.DataFrame:

@@ -12,36 +12,44 @@ from dataclasses import replace
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+from lightning_fabric.plugins.environments import (
+    ClusterEnvironment,
+    LightningEnvironment,
+    TorchElasticEnvironment,
+)
 from lightning_fabric.strategies import DDPStrategy
 from torch import distributed
 
 from sumlctl import console
 from sumlctl.config import Pipeline
 from sumlctl.errors import Interrupted, SumlError
+from sumlctl.learning.training.slurm import SrunStep, under_srun
 
 
 def started_externally() -> bool:
     """Whether torchrun or SLURM started this process as one of several."""
-    return TorchElasticEnvironment.detect() or _under_srun()
-
-
-def _under_srun() -> bool:
-    """A batch script that is no job step of several tasks counts as a plain shell."""
-    return SLURMEnvironment.detect() and SLURMEnvironment().world_size() > 1
+    return TorchElasticEnvironment.detect() or under_srun()
 
 
 def as_started(pipeline: Pipeline) -> Pipeline:
     """The pipeline with the devices and nodes that torchrun or SLURM chose, if one of them did."""
-    environment: TorchElasticEnvironment | SLURMEnvironment
     if TorchElasticEnvironment.detect():
-        environment, per_node = TorchElasticEnvironment(), int(os.environ["LOCAL_WORLD_SIZE"])
-    elif _under_srun():
-        environment = SLURMEnvironment()
-        per_node = environment.world_size() // int(os.environ.get("SLURM_NNODES", "1"))
+        world, per_node = (
+            TorchElasticEnvironment().world_size(),
+            int(os.environ["LOCAL_WORLD_SIZE"]),
+        )
+    elif under_srun():
+        world, per_node = SrunStep().world_size(), SrunStep().per_node()
     else:
         return pipeline
-    return replace(pipeline, devices=per_node, nodes=environment.world_size() // per_node)
+    return replace(pipeline, devices=per_node, nodes=world // per_node)
+
+
+def _cluster(several: bool) -> list[ClusterEnvironment]:
+    """Who started this process, where Fabric's own detection is not to be asked (`slurm`)."""
+    if TorchElasticEnvironment.detect() or not any(n.startswith("SLURM_") for n in os.environ):
+        return []
+    return [SrunStep() if several and under_srun() else LightningEnvironment()]
 
 
 def resolved(precision: str) -> str:
@@ -87,6 +95,7 @@ def launch(devices: int, precision: str, nodes: int = 1) -> Fabric:
         devices=devices,
         num_nodes=nodes,
         precision=resolved(precision),  # type: ignore[arg-type]
+        plugins=_cluster(several),
         strategy=DDPStrategy(gradient_as_bucket_view=True) if several else "auto",
     )
     fabric.launch()

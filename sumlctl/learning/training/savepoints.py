@@ -17,6 +17,7 @@ from sumlctl.learning import checkpoints
 from sumlctl.sections import Checkpoints
 
 LATEST = "latest.pt"
+BEST = "best.pt"
 
 
 def stage_of(folder: Path) -> str:
@@ -98,7 +99,7 @@ class Savepoints:
             return False
         self.best = score
         if self._fabric.is_global_zero:
-            self._save("best.pt", model, {"epochs": done, "score": score})
+            self._save(BEST, model, {"epochs": done, "score": score})
         return True
 
     def finished(self, model: nn.Module, epochs: int) -> None:

@@ -23,7 +23,7 @@ from sumlctl.learning.training.interrupt import Interrupts
 from sumlctl.learning.training.meter import Meter, weighted_sum
 from sumlctl.learning.training.quarantine import Quarantine
 from sumlctl.learning.training.runlog import RunLog
-from sumlctl.learning.training.savepoints import Position, Savepoints
+from sumlctl.learning.training.savepoints import BEST, Position, Savepoints
 from sumlctl.sections import Stage
 
 # Named terms of the loss, from the model, a batch on its device, the epoch and the batch's number.
@@ -189,7 +189,8 @@ class StageTrainer:
             self.log.write("validation", stage=stage, epoch=done, best=best, **figures)
             self.log.scalars(stage, done * len(self.batches), figures)
             shown = ", ".join(f"{name} {value:.1%}" for name, value in figures.items())
-            console.note(f"{stage}: after epoch {done}: {shown}{' (best)' if best else ''}")
+            kept = f" (best): kept as {BEST}; eval takes the last, {stage}.pt" if best else ""
+            console.note(f"{stage}: after epoch {done}: {shown}{kept}")
         self.savepoints.epoch(self.model, done)
 
     def _share_statistics(self) -> None:

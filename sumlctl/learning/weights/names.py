@@ -9,7 +9,8 @@ third-person branch appends `_t` to the name of a stage.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 _LAYERS = {
     "conv": "conv",
@@ -32,7 +33,11 @@ _OURS = re.compile(
     r"(?:multipathway_blocks\.(?P<pathway>\d)\.)?(?:res_blocks\.(?P<block>\d+)\.)?"
     rf"(?P<layer>.+)\.{_VALUE}"
 )
-_WRAPPER = re.compile(r"(?:(?<=\.)|^)(?:module|model)\.")
+# DataParallel and DDP, training frameworks, torch.compile, FSDP and activation checkpointing
+# (torch/distributed/fsdp/_common_utils.py, .../_checkpoint/checkpoint_wrapper.py).
+_ADDED = "_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module"
+_COMPILED = re.compile(rf"(?:(?<=\.)|^)(?:{_ADDED})\.")
+_WRAPPER = re.compile(rf"(?:(?<=\.)|^)(?:module|model|{_ADDED})\.")
 
 
 class Placed(NamedTuple):
@@ -48,8 +53,21 @@ class Placed(NamedTuple):
 
 
 def unwrapped(name: str) -> str:
-    """The name without `module.` and `model.`, which wrappers put in front, wherever they stand."""
+    """The name without what wrappers add, such as `module.` or `_orig_mod.`, anywhere in it."""
     return _WRAPPER.sub("", name)
+
+
+def by_unwrapped_name(weights: Mapping[str, Any]) -> dict[str, Any]:
+    """Return weights by unwrapped names, where the whole was wrapped or a part compiled.
+
+    A module may have a part called `model` of its own: that alone changes no name, nor is any
+    changed where two weights would get one name.
+    """
+    whole = all(_WRAPPER.match(name) for name in weights)
+    if not whole and not any(_COMPILED.search(name) for name in weights):
+        return dict(weights)
+    plain = {unwrapped(name): weight for name, weight in weights.items()}
+    return plain if len(plain) == len(weights) else dict(weights)
 
 
 def from_pyslowfast(name: str, fast: bool) -> Placed | None:

@@ -37,7 +37,10 @@ def gather(subject: Subject) -> list[str]:
 def _index(subject: Subject, name: str) -> str:
     """`index`, with the folders where the data are not where the workspace expects them."""
     workspace, options = subject.workspace, {}
-    if not workspace.data(name, "annotations").is_dir():
+    remembered = workspace.remembered(name) or {}
+    if "annotations" in remembered:
+        options["annotations"] = workspace.relative_or_absolute(remembered["annotations"])
+    elif not workspace.data(name, "annotations").is_dir():
         options["annotations"] = "DIR"
     try:
         videos = tables.read(workspace.table(name, "videos"), "videos", ["status"])

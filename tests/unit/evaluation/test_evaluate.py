@@ -276,3 +276,22 @@ def test_commands(world, sumlctl):
     assert bad.code == 1
     assert bad.out == ""
     assert "head.dropout = 2.0 is not at most 0.99; stage_two.epoch is unknown" in bad.err
+
+
+def test_eval_takes_the_weights_that_training_names(workspace, sumlctl):
+    """`best.pt` is announced while training, and `eval` takes the last epoch's weights."""
+    small_world.build(workspace)
+    words = ["--set", "stage_two.epochs=2", "--set", "checkpoints.validate_every=1"]
+    done = sumlctl("train", "small", "--run", "r", *words)
+    assert done.code == 0, done.err
+    assert "(best): kept as best.pt; eval takes the last, stage_two.pt" in done.err
+    assert "eval takes the weights of the last epoch, stage_two.pt" in done.err
+    folder = workspace.run("r") / "checkpoints"
+    digests = {name: tables.digest(folder / name) for name in ("stage_two.pt", "best.pt")}
+    for more, name in (([], "stage_two.pt"), (["--checkpoint", "best.pt"], "best.pt")):
+        epochs = torch.load(folder / name, weights_only=True)["epochs"]
+        scored = sumlctl("eval", "r", *more)
+        assert scored.code == 0, scored.err
+        assert f"weights: {name}, after epoch {epochs}" in scored.err
+        made = tables.read(workspace.run("r") / "predictions.parquet", "predictions")
+        assert tables.metadata(made, "inputs")[f"runs/r/checkpoints/{name}"] == digests[name]

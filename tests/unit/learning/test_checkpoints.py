@@ -76,3 +76,48 @@ def test_what_is_no_checkpoint_is_refused_unread(tmp_path, write):
 def test_no_file(tmp_path):
     with pytest.raises(SumlError, match="checkpoint is missing"):
         checkpoints.read(tmp_path / "none.pt")
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda name: f"_orig_mod.{name}",
+        lambda name: f"module._orig_mod.{name}",
+        lambda name: f"model._orig_mod.{name}",
+        lambda name: name.replace("fpv.", "fpv._orig_mod."),
+        lambda name: f"module.{name}".replace("fpv.", "fpv._checkpoint_wrapped_module."),
+        lambda name: f"module.{name}",
+    ],
+)
+def test_load_weights_of_a_wrapped_model(tmp_path, wrap):
+    """Names get a prefix from torch.compile, DDP and FSDP; the weights are the same."""
+    path, whole = tmp_path / "a.pt", parts(fpv=3, tpv=4)
+    state = {wrap(name): weight for name, weight in whole.state_dict().items()}
+    torch.save({"format": "sumlctl.checkpoint/1", "model": state}, path)
+    part = parts(fpv=3)
+    coverage = checkpoints.load_weights(part, path)
+    coverage.require(path)
+    assert torch.equal(part["fpv"].weight, whole["fpv"].weight)
+    assert coverage.loaded == ("fpv.weight", "fpv.bias")
+    assert coverage.unused == ("tpv.weight", "tpv.bias")
+
+
+def test_load_weights_into_a_compiled_model(tmp_path):
+    """`torch.compile(module)` is another module, whose weights have other names."""
+    path, whole, other = tmp_path / "a.pt", parts(fpv=3), parts(fpv=3)
+    checkpoints.save(path, torch.compile(whole), {})
+    assert "_orig_mod.fpv.weight" in torch.load(path, weights_only=True)["model"]
+    checkpoints.load_weights(torch.compile(other), path).require(path)
+    assert torch.equal(other["fpv"].weight, whole["fpv"].weight)
+
+
+@pytest.mark.parametrize("first", ["model", "a"])
+def test_load_weights_of_a_part_that_is_called_model(tmp_path, first):
+    """Not every `model` is a wrapper: neither name may take the other's weights."""
+    path, whole = tmp_path / "a.pt", parts(**{first: 3, "b": 3})
+    whole["b"].add_module("model", nn.Linear(2, 3))
+    part = nn.ModuleDict({"b": nn.Module()})
+    part["b"].add_module("model", nn.Linear(2, 3))
+    checkpoints.save(path, whole, {})
+    checkpoints.load_weights(part, path).require(path)
+    assert torch.equal(part["b"].model.weight, whole["b"].model.weight)

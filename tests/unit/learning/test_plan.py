@@ -104,3 +104,47 @@ def test_the_command(world, sumlctl):
     told = json.loads(sumlctl("train", "small", "--dry-run", "--json").out)
     assert told["stages"][1]["clips"] == 8
     assert told["pipeline"]["loss"]["options"]["threshold"] == 0.5
+
+
+@pytest.mark.parametrize("more", [(), ("--method", "fpv-only")])
+def test_more_devices_than_pairs_are_refused(workspace, sumlctl, more):
+    """Eight clips are no two each for five processes; nothing is divided by zero."""
+    small_world.build(workspace)
+    for devices in ("5", "64"):
+        for dry in (("--dry-run",), ()):
+            refused = sumlctl("train", "small", "--devices", devices, *more, *dry)
+            assert refused.code == 1
+            assert "too few clips to train on, got 8; expected at least 2 per device" in refused.err
+            assert "unexpected" not in refused.err
+    planned = sumlctl("train", "small", "--devices", "4", *more, "--dry-run", "--json")
+    assert planned.code == 0
+
+
+def test_a_dry_run_names_videos_that_are_gone_and_weights(world, sumlctl):
+    for i in (0, 1, 2):
+        (world.data("ego", "videos") / f"v{i}.mp4").unlink()
+    done = sumlctl("train", "small", "--dry-run")
+    assert done.code == 0
+    first = world.data("ego", "videos").absolute() / "v0.mp4"
+    assert f"missing: 3 of 8 fpv videos, such as {first}" in done.out
+    assert "tpv videos" not in done.out
+    assert "missing: weights to start from: encoders.init is empty" in done.out
+    told = json.loads(sumlctl("train", "small", "--dry-run", "--json").out)["missing"]
+    assert [text.split(",")[0] for text in told] == ["3 of 8 fpv videos", told[1].split(",")[0]]
+
+
+def test_a_dry_run_without_its_weights_tells_the_rest_too(world, sumlctl):
+    (world.data("exo", "videos") / "v5.mp4").unlink()
+    done = sumlctl("train", "small", "--dry-run", "--init", "absent.pyth")
+    assert done.code == 1
+    assert "missing: 1 of 8 tpv videos" in done.out
+    assert "error: encoders.init: weights file is missing, got 'absent.pyth'" in done.err
+    assert 'init = "absent.pyth"' in done.out
+    for dataset in ("ego", "exo"):
+        small_world.write_videos_table(
+            world, dataset, world.data(dataset, "videos"), status=["missing"] * 8
+        )
+    nothing = sumlctl("train", "small", "--dry-run", "--init", "absent.pyth")
+    assert nothing.code == 1
+    assert "warning: encoders.init: weights file is missing" in nothing.err
+    assert "no fpv clip of split train has a video" in nothing.err

@@ -155,7 +155,13 @@ def test_a_kinetics_head_with_taught_tasks_is_no_verb_and_noun(tmp_path):
     assert (found.origin, found.part("", "heads"), len(found.unknown)) == ("pyslowfast", {}, 6)
 
 
-@pytest.mark.parametrize("prefix", ["module.", "model.", "module.model.", "model.module."])
+WRAPPERS = [
+    *("module.", "model.", "module.model.", "model.module.", "_orig_mod.", "module._orig_mod."),
+    *("model._orig_mod.", "_orig_mod.module.model.", "_fsdp_wrapped_module._orig_mod."),
+]
+
+
+@pytest.mark.parametrize("prefix", WRAPPERS)
 def test_prefixes_of_wrappers_do_not_matter(tmp_path, prefix):
     state = peers.hollow(peers.shapes(fast=False), peers.head("headepic100", 97, 300))
     path = peers.saved(tmp_path / "e.pyth", {f"{prefix}{n}": w for n, w in state.items()})
