@@ -25,6 +25,7 @@ from sumlctl.video.streams import (
     stamped,
     stamped_from,
 )
+from sumlctl.video.upright import orientation
 
 _DECODED_AT_LEAST = 200_000  # bytes per second; small 1080p60 files came to 500,000 on one core
 
@@ -40,7 +41,8 @@ class Probe:
         codec: FFmpeg's name of the codec.
         width: pixels, after rotation.
         height: pixels, after rotation.
-        rotation: degrees counter-clockwise that turn the stored picture upright.
+        rotation: degrees counter-clockwise that turn the stored picture upright: -90, 0, 90, 180.
+        mirrored: whether left and right of the stored picture are exchanged before it is turned.
         fps: mean rate over the file.
         n_frames: frames that decode, not what the header claims.
         duration_s: from the first frame's timestamp to the end of the last.
@@ -55,6 +57,7 @@ class Probe:
     width: int | None = None
     height: int | None = None
     rotation: int | None = None
+    mirrored: bool | None = None
     fps: float | None = None
     n_frames: int | None = None
     duration_s: float | None = None
@@ -186,6 +189,7 @@ def _examine_folder(path: Path, fps: float | None) -> Probe:
         width=folder.width,
         height=folder.height,
         rotation=0,
+        mirrored=False,
         fps=folder.fps,
         n_frames=len(folder) - len(missing),
         duration_s=last_s + 1 / folder.fps,
@@ -228,9 +232,9 @@ def _first_picture(path: Path) -> Probe:
             why = "no frame with a timestamp"
         if head is None:
             return Probe("unreadable", f"no frame decodes: {why}")
-        picture = head.frame
+        picture, turned = head.frame, orientation(head.frame)
         width, height = picture.width, picture.height
-        if round(picture.rotation / 90) % 2:
+        if turned.across:
             width, height = height, width
         return Probe(
             "ok",
@@ -238,7 +242,8 @@ def _first_picture(path: Path) -> Probe:
             codec=stream.codec_context.name,
             width=width,
             height=height,
-            rotation=picture.rotation,
+            rotation=turned.rotation,
+            mirrored=turned.mirrored,
         )
 
 
