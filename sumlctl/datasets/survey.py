@@ -109,7 +109,9 @@ def _known(
         return {}
     left_out = ["missing", "unreadable"] if readable_only else ["missing"]
     probed = old.filter(~pl.col("status").is_in(left_out)).to_dicts()
-    return {(r["path"], r["size_bytes"], r["mtime_ns"]): r for r in probed}
+    # Earlier versions did not ask whether a picture is mirrored.
+    whole = (r for r in probed if r["status"] != "ok" or r["mirrored"] is not None)
+    return {(r["path"], r["size_bytes"], r["mtime_ns"]): r for r in whole}
 
 
 def _frame(rows: dict[str, dict[str, Any]]) -> pl.DataFrame:

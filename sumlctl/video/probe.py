@@ -172,7 +172,8 @@ def _units(rates: Mapping[Path, float | None], ask_decord: bool, whole: bool) ->
     for path, fps in rates.items():
         wanted = Look(path.absolute(), fps, ask_decord, whole)
         name = hashlib.sha256(f"{wanted.path} {ask_decord}".encode()).hexdigest()
-        facts = stands_on(str(wanted.path), (fps, ask_decord, whole), stamp(path))
+        asked = (fps, ask_decord, whole, "mirrored")  # what earlier versions did not ask
+        facts = stands_on(str(wanted.path), asked, stamp(path))
         found[Unit(name[:32], wanted, facts)] = path
     return found
 

@@ -42,14 +42,18 @@ class Settings:
     Args:
         short_side: pixels; larger videos are scaled down to it.
         crf: x264's constant rate factor; less is better and larger.
+        mirrored: whether the video's pictures are stored mirrored; they are not so in the store.
+            Earlier versions kept them mirrored, and their files are not to be taken for these.
     """
 
     short_side: int
     crf: int
+    mirrored: bool = False
 
     def __str__(self) -> str:
         # The number counts changes of what is made: 2, no edit list.
-        return f"x264/2 short-side={self.short_side} crf={self.crf}"
+        mirrored = " mirrored" if self.mirrored else ""
+        return f"x264/2 short-side={self.short_side} crf={self.crf}{mirrored}"
 
 
 @dataclass(frozen=True)
