@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -245,7 +246,15 @@ def _first_picture(path: Path) -> Probe:
             height=height,
             rotation=turned.rotation,
             mirrored=turned.mirrored,
+            error=_not_square(stream.sample_aspect_ratio),
         )
+
+
+def _not_square(ratio: Fraction | None) -> str | None:
+    """Return a remark on pixels that are to be shown wider or narrower than high."""
+    if not ratio or ratio == 1:
+        return None
+    return f"pixels are {ratio.numerator}:{ratio.denominator}, not square; read as they are stored"
 
 
 def _is_encrypted(path: Path) -> bool:

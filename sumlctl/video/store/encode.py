@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.video.reformatter import VideoReformatter
 
+# x264's macroblock tree reads memory that nobody wrote, so that no two files would be alike.
+REPRODUCIBLE = "mbtree=0"
 _OPTIONS = {
     "preset": "veryfast",
     "x264-params": (
         "keyint=9:min-keyint=9:open-gop=0:scenecut=0:bframes=3:b-adapt=0:b-pyramid=none:ref=1"
-        ":cabac=0:no-deblock=1:8x8dct=0:weightp=0:weightb=0:psy=0"
-        ":mbtree=0"  # it reads memory that nobody wrote, so that no two files would be alike
+        ":cabac=0:no-deblock=1:8x8dct=0:weightp=0:weightb=0:psy=0:" + REPRODUCIBLE
     ),
 }
 # x264 gives a frame more bits the longer it is shown; a model sees each alike.

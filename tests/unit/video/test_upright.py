@@ -151,3 +151,14 @@ def test_read_frames_with_a_matrix_of_no_area(make_video):
         0,
         "pyav",
     )
+
+
+def test_probe_of_pixels_that_are_not_square(make_video):
+    """Said once, and the pictures stay as they are stored."""
+    wide = make_video("wide.mp4", 12, paint=corners, options={"x264-params": "sar=4/3"})
+    found = probe(wide, ask_decord=False)
+    assert found.error == "pixels are 4:3, not square; read as they are stored"
+    assert (found.status, found.width, found.height) == ("ok", 256, 128)
+    assert read_frames(wide, [0.5]).pixels.shape == (1, 128, 256, 3)
+    square = make_video("square.mp4", 12, paint=corners, options={"x264-params": "sar=1/1"})
+    assert probe(square, ask_decord=False).error is None
