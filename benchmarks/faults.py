@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.common import report
 from sumlctl.engine import supervise
 from sumlctl.video.read import read_frames
-from tests.unit.video import numbered
+from tests.unit.video import numbered, several
 from tests.unit.video.awkward import AWKWARD, HIDDEN
 
 _FRAMES = 40
@@ -110,6 +110,11 @@ def _awkward(folder: Path) -> Iterator[Case]:
     yield Case("variable rate", path, tuple(times_s), tuple(numbers))
     path = numbered.write(folder / "one.mp4", 1)
     yield Case("one frame", path, (0.05,), (0,))
+    for name, streams in several.CASES.items():
+        for ending in ("mp4", "mkv"):
+            path = several.write(folder / f"{name}.{ending}", streams)
+            times_s = tuple(n / 10 + 0.05 for n in numbers)
+            yield Case(f"streams: {name.replace('_', ' ')}", path, times_s, tuple(numbers))
 
 
 def _broken(folder: Path) -> Iterator[Case]:

@@ -13,6 +13,7 @@ from sumlctl.datasets.motion import Pose, motion
 from sumlctl.datasets.shapes import OBJECTS, Part, Picture, Place, Point, paint, rod
 from sumlctl.datasets.world import Segment, Video
 from sumlctl.tables import whole_file
+from sumlctl.video.store.encode import REPRODUCIBLE
 
 _SKINS = ((240, 195, 160), (205, 150, 110), (150, 100, 70), (100, 65, 45), (225, 175, 150))
 _CLOTHS = ((70, 75, 90), (120, 60, 65), (60, 95, 85), (130, 120, 100), (90, 70, 110))
@@ -264,10 +265,10 @@ def film(
 
 
 def write_mp4(path: Path, frames: Iterable[Any], size: tuple[int, int], fps: int) -> None:
-    """Encodes pictures as H.264; the file is whole or absent."""
+    """Encodes pictures as H.264; the file is whole or absent, and the same bytes each time."""
     import av
 
-    options = {"crf": "20", "preset": "veryfast", "bf": "0"}
+    options = {"crf": "20", "preset": "veryfast", "bf": "0", "x264-params": REPRODUCIBLE}
     with whole_file(path) as beside, av.open(str(beside), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=fps, options=options)
         stream.width, stream.height = size

@@ -157,7 +157,9 @@ def _known(
 ) -> dict[tuple[str, int | None, int], dict[str, Any]]:
     """Earlier rows by path, size and modification time."""
     probed = (r for r in earlier if not (readable_only and r["status"] == "unreadable"))
-    return {(r["path"], r["size_bytes"], r["mtime_ns"]): r for r in probed}
+    # Earlier versions did not ask whether a picture is mirrored.
+    whole = (r for r in probed if r["status"] != "ok" or r["mirrored"] is not None)
+    return {(r["path"], r["size_bytes"], r["mtime_ns"]): r for r in whole}
 
 
 def _frame(rows: dict[str, dict[str, Any]]) -> pl.DataFrame:

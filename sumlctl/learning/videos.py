@@ -36,7 +36,8 @@ class Videos:
         all_inside(self.root, stamps.get_column("path"), self._where)
         columns = stamps.select("video_id", "size_bytes", "mtime_ns").iter_rows()
         indexed = {name: (size, changed) for name, size, changed in columns}
-        self.store = manifest.Contents(workspace.segments(dataset), indexed)
+        mirrored = set(stamps.filter("mirrored").get_column("video_id"))
+        self.store = manifest.Contents(workspace.segments(dataset), indexed, mirrored=mirrored)
 
     def say_what_is_read(self, rows: pl.DataFrame) -> None:
         """Says what the store is good for.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from sumlctl.video.streams import (
     stamped,
     stamped_from,
 )
+from sumlctl.video.upright import orientation
 
 _DECODED_AT_LEAST = 200_000  # bytes per second; small 1080p60 files came to 500,000 on one core
 
@@ -40,7 +42,8 @@ class Probe:
         codec: FFmpeg's name of the codec.
         width: pixels, after rotation.
         height: pixels, after rotation.
-        rotation: degrees counter-clockwise that turn the stored picture upright.
+        rotation: degrees counter-clockwise that turn the stored picture upright: -90, 0, 90, 180.
+        mirrored: whether left and right of the stored picture are exchanged before it is turned.
         fps: mean rate over the file.
         n_frames: frames that decode, not what the header claims.
         duration_s: from the first frame's timestamp to the end of the last.
@@ -55,6 +58,7 @@ class Probe:
     width: int | None = None
     height: int | None = None
     rotation: int | None = None
+    mirrored: bool | None = None
     fps: float | None = None
     n_frames: int | None = None
     duration_s: float | None = None
@@ -169,7 +173,8 @@ def _units(rates: Mapping[Path, float | None], ask_decord: bool, whole: bool) ->
     for path, fps in rates.items():
         wanted = Look(path.absolute(), fps, ask_decord, whole)
         name = hashlib.sha256(f"{wanted.path} {ask_decord}".encode()).hexdigest()
-        facts = stands_on(str(wanted.path), (fps, ask_decord, whole), stamp(path))
+        asked = (fps, ask_decord, whole, "mirrored")  # what earlier versions did not ask
+        facts = stands_on(str(wanted.path), asked, stamp(path))
         found[Unit(name[:32], wanted, facts)] = path
     return found
 
@@ -186,6 +191,7 @@ def _examine_folder(path: Path, fps: float | None) -> Probe:
         width=folder.width,
         height=folder.height,
         rotation=0,
+        mirrored=False,
         fps=folder.fps,
         n_frames=len(folder) - len(missing),
         duration_s=last_s + 1 / folder.fps,
@@ -228,9 +234,9 @@ def _first_picture(path: Path) -> Probe:
             why = "no frame with a timestamp"
         if head is None:
             return Probe("unreadable", f"no frame decodes: {why}")
-        picture = head.frame
+        picture, turned = head.frame, orientation(head.frame)
         width, height = picture.width, picture.height
-        if round(picture.rotation / 90) % 2:
+        if turned.across:
             width, height = height, width
         return Probe(
             "ok",
@@ -238,8 +244,17 @@ def _first_picture(path: Path) -> Probe:
             codec=stream.codec_context.name,
             width=width,
             height=height,
-            rotation=picture.rotation,
+            rotation=turned.rotation,
+            mirrored=turned.mirrored,
+            error=_not_square(stream.sample_aspect_ratio),
         )
+
+
+def _not_square(ratio: Fraction | None) -> str | None:
+    """Return a remark on pixels that are to be shown wider or narrower than high."""
+    if not ratio or ratio == 1:
+        return None
+    return f"pixels are {ratio.numerator}:{ratio.denominator}, not square; read as they are stored"
 
 
 def _is_encrypted(path: Path) -> bool:

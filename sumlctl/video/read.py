@@ -63,7 +63,7 @@ def read_frames(
         times_s: seconds since the first frame's timestamp, ascending.
         short_side: largest short side in pixels; larger frames are scaled down while they are
             converted to RGB, by swscale's bilinear filter, which is as wide as the reduction and
-            so does not alias.
+            so does not alias. Both decoders give the same pictures, see `upright.Upright`.
         fps: rate of a folder's frames; a file has its own.
         decoder: the one of `pyav` and `decord` to read a file with; by default the second reads
             what the first cannot, unless that is because the file is damaged.

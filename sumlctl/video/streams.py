@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,10 @@ REORDERED = 16
 # A seek may land late, on a keyframe whose leading frames need the one before; the next one then
 # goes further back.
 SEEKS_BACK_S = (0, 1, 4, 16, 64)
+# A stream with so many times fewer pictures than another one of the file holds thumbnails.
+_FEWER_THAN_FILM = 10
+# Packets from which that is read off where the header does not tell.
+_LOOKED_AHEAD = 1_000
 
 
 class DamagedFrame(av.InvalidDataError):
@@ -80,28 +85,63 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
 
 
 def open_stream(path: Path) -> tuple[InputContainer, VideoStream]:
-    """Opens a file and chooses its video stream: the largest, as decord does, cover art aside.
+    """Opens a file and chooses its video stream, see `_film`.
 
     Raises:
         SumlError: there is no video stream.
         av.FFmpegError: not a file that FFmpeg can open.
     """
     container = av.open(str(path.absolute()), metadata_errors="replace")
-    streams = [
-        s
-        for s in container.streams.video
-        if s.codec_context and not s.disposition & Disposition.attached_pic
-    ]
-    if not streams:
+    stream = _film(path, container)
+    if stream is None:
         container.close()
         fix = "Replace the file or leave it out, then run `sumlctl index` again."
         raise SumlError(path, "no video stream", got="none", expected="a video", fix=fix)
-    stream = max(streams, key=lambda s: s.width * s.height)
     # Callers run many readers side by side; more threads each would only crowd the cores.
     stream.thread_count = 1
     # What the decoder notices is an error; it would else go on with a picture of its own making.
     stream.codec_context.options = {"err_detect": "crccheck+bitstream+buffer+explode"}
     return container, stream
+
+
+def _film(path: Path, container: InputContainer) -> VideoStream | None:
+    """Return the film among the video streams, None where there is no stream.
+
+    Cover art is none. A still, or a stream of thumbnails, is one only where nothing else moves; of
+    several films it is the one that is marked as default, then the largest, then the first.
+    """
+    streams = [s for s in container.streams.video if s.codec_context]
+    candidates = [s for s in streams if not s.disposition & Disposition.attached_pic]
+    if len(candidates) < 2:
+        return candidates[0] if candidates else None
+    pictures = {s.index: s.frames for s in candidates}
+    if not all(pictures.values()):  # the header does not have them
+        pictures = _count_ahead(path, pictures)
+    most = max(pictures.values())
+
+    def rank(stream: VideoStream) -> tuple[bool, bool, int]:
+        n = pictures[stream.index]
+        moves = n == most or (n > 1 and n * _FEWER_THAN_FILM >= most)
+        moves = moves and not stream.disposition & (
+            Disposition.still_image | Disposition.timed_thumbnails
+        )
+        default = bool(stream.disposition & Disposition.default)
+        return moves, default, stream.width * stream.height
+
+    return max(candidates, key=rank)
+
+
+def _count_ahead(path: Path, streams: Iterable[int]) -> dict[int, int]:
+    """Return how many of a file's first video packets belong to each of some streams."""
+    counts = dict.fromkeys(streams, 0)
+    with av.open(str(path.absolute()), metadata_errors="replace") as container:
+        packets = container.demux([s for s in container.streams.video if s.index in counts])
+        try:
+            for packet in islice(packets, _LOOKED_AHEAD):
+                counts[packet.stream.index] += packet.size > 0
+        except av.FFmpegError:
+            pass  # what is cut short has said enough
+    return counts
 
 
 def stamped(container: InputContainer, stream: VideoStream) -> Iterator[Stamped]:

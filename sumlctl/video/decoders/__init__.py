@@ -12,9 +12,10 @@ import numpy as np
 from sumlctl.errors import SumlError
 from sumlctl.video.streams import ROUNDING_S
 
-# Mean difference of the 8-bit values of two decoders' versions of one picture. They agree to the
-# last bit on what H.264 prescribes; only how they turn it into RGB may differ.
-ALIKE = 1.0
+# Mean and largest difference of the 8-bit values of two decoders' versions of one picture. They
+# agree to the last bit on what H.264 prescribes, and where the picture is turned into RGB; only
+# for more than 8 bits do versions of swscale differ.
+ALIKE, ALIKE_AT_MOST = 0.5, 4
 
 
 class Shown(NamedTuple):
@@ -103,3 +104,11 @@ def reduced(width: int, height: int, short_side: int | None) -> tuple[int, int]:
 def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """How far 8-bit values of one shape lie apart: int16 of that shape."""
     return np.abs(a.astype(np.int16) - b)
+
+
+def alike(a: np.ndarray, b: np.ndarray) -> bool:
+    """Return whether two uint8 arrays can be two decoders' versions of one picture."""
+    if a.shape != b.shape:
+        return False
+    apart = difference(a, b)
+    return bool(apart.mean() <= ALIKE and apart.max() <= ALIKE_AT_MOST)

@@ -20,20 +20,18 @@ from pathlib import Path
 import av
 import decord
 import numpy as np
-from av import VideoFrame
-from av.video.reformatter import VideoReformatter
 
 from sumlctl.video.decoders import (
-    ALIKE,
     DecodeError,
     Shown,
-    difference,
+    alike,
     on_screen,
     reduced,
     refuse_outside,
 )
 from sumlctl.video.decoders.pyav import STAMPED_PACKETS, PyavDecoder
-from sumlctl.video.streams import Scan, reason, scan
+from sumlctl.video.streams import Scan, open_video, reason, scan
+from sumlctl.video.upright import Orientation
 
 _SAME_S = 0.002  # its timestamps are float32
 # Where it cannot decode it repeats a frame, in up to this share of a video.
@@ -67,7 +65,6 @@ class DecordDecoder:
         self._begins_s = np.array([float((pts - first) * tick) for pts, _ in packets.shown])
         last_s = float(packets.shown[-1].duration * tick or 1 / packets.declared_rate)
         self._end_s = float(self._begins_s[-1]) + last_s
-        self._reformatter = VideoReformatter()
         self.nbytes = self._begins_s.nbytes
         self._check()
 
@@ -78,20 +75,11 @@ class DecordDecoder:
         refuse_outside(self._path, times_s, self._end_s)
         places = on_screen(self._begins_s, times_s)
         distinct, back = np.unique(places, return_inverse=True)
-        with _opened(self._path, _MOST_REPEATED) as video:
-            pixels = video.get_batch(distinct).asnumpy()
-        width, height = reduced(pixels.shape[2], pixels.shape[1], short_side)
-        if (height, width) != pixels.shape[1:3]:
-            pixels = np.stack([self._scaled(picture, width, height) for picture in pixels])
+        # It scales as PyAV is made to here, in one step from YUV, to the last bit.
+        with _opened(self._path, _MOST_REPEATED, reduced(*self._size, short_side)) as video:
+            pixels = video.get_batch(distinct).asnumpy()[:, self._flipped[0], self._flipped[1]]
         ends_s = np.append(self._begins_s[1:], self._end_s)
         return Shown(pixels[back], self._begins_s[places], ends_s[places])
-
-    def _scaled(self, picture: np.ndarray, width: int, height: int) -> np.ndarray:
-        frame = VideoFrame.from_ndarray(picture, format="rgb24")
-        small = self._reformatter.reformat(
-            frame, width, height, interpolation="BILINEAR", threads=1
-        )
-        return small.to_ndarray()
 
     def _check(self) -> None:
         """Refuses a video of which decord lists other timestamps or finds other pictures."""
@@ -105,10 +93,27 @@ class DecordDecoder:
             raise DecodeError(self._path, f"decord counts {counted} frames", f"{number} packets")
         if not np.allclose(listed - listed[0], self._begins_s, rtol=1e-6, atol=_SAME_S):
             raise DecodeError(self._path, "decord lists other timestamps", f"{listed[:4]} s, ...")
-        theirs = PyavDecoder(self._path).read(self._begins_s[sought].tolist(), None).pixels
+        decoder = PyavDecoder(self._path)
+        theirs = decoder.read(self._begins_s[sought].tolist(), None).pixels
+        _, height, width, _ = theirs.shape
+        self._size, self._flipped = (width, height), _flipped(decoder.orientation)
         for place, mine, picture in zip(sought, reversed(found), theirs, strict=True):
-            if mine.shape != picture.shape or difference(mine, picture).mean() > ALIKE:
+            if not alike(mine[self._flipped], picture):
                 raise DecodeError(self._path, "decord finds other pictures", f"frame {place}")
+        if doubt := self._ambiguous(decoder.orientation, theirs):
+            raise DecodeError(self._path, "decord is not to be trusted with it", doubt)
+
+    def _ambiguous(self, orientation: Orientation, pictures: np.ndarray) -> str | None:
+        """Return why decord may show something else although some pictures are the same."""
+        if orientation != Orientation():
+            across = pictures.swapaxes(1, 2)
+            turned = pictures[:, ::-1], pictures[:, :, ::-1], pictures[:, ::-1, ::-1]
+            if any(alike(pictures, other) for other in (*turned, across, across[:, ::-1, ::-1])):
+                return "pictures that look the same the other way up"
+        with open_video(self._path) as (container, stream):
+            size = stream.width, stream.height
+            sizes = [(s.width, s.height) for s in container.streams.video if s.codec_context]
+        return "several video streams of one size" if sizes.count(size) > 1 else None
 
 
 def count(path: Path) -> int:
@@ -122,11 +127,22 @@ def count(path: Path) -> int:
 
 
 @contextmanager
-def _opened(path: Path, fault_tol: float = -1) -> Iterator[decord.VideoReader]:
-    """Opens a file; whatever goes wrong with it then, or is complained of, is a DecodeError."""
+def _opened(
+    path: Path, fault_tol: float = -1, size: tuple[int, int] = (-1, -1)
+) -> Iterator[decord.VideoReader]:
+    """Opens a file; whatever goes wrong with it then, or is complained of, is a DecodeError.
+
+    Args:
+        path: the file.
+        fault_tol: of decord; complaints are passed over where it is negative.
+        size: width and height of the pictures; their own by default.
+    """
+    options = dict(zip(("width", "height"), size, strict=True))
     with _stderr() as said:
         try:
-            video = decord.VideoReader(str(path.absolute()), num_threads=1, fault_tol=fault_tol)
+            video = decord.VideoReader(
+                str(path.absolute()), num_threads=1, fault_tol=fault_tol, **options
+            )
             yield video
             del video
         except Exception as error:  # its errors have no common type
@@ -163,6 +179,18 @@ def _doubt(packets: Scan) -> str | None:
     if packets.hidden:
         return "an edit list"
     return None if packets.closed else "open groups of pictures"
+
+
+def _flipped(orientation: Orientation) -> tuple[slice, slice]:
+    """Return which way rows and columns run in what decord makes of an orientation.
+
+    It turns by the angle of FFmpeg's `av_display_rotation_get`, which for a mirrored picture is
+    half a turn more than ours, and does not mirror. The two together are one reflection.
+    """
+    back, onward = slice(None, None, -1), slice(None)
+    if not orientation.mirrored:
+        return onward, onward
+    return (onward, back) if orientation.across else (back, onward)
 
 
 def _brief(said: str) -> str:

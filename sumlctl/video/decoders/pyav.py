@@ -29,6 +29,7 @@ from sumlctl.video.streams import (
     stamped,
     stamped_from,
 )
+from sumlctl.video.upright import Upright, orientation
 
 # Containers whose packets all carry the times of the frames that come out of them.
 STAMPED_PACKETS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
@@ -75,8 +76,10 @@ class PyavDecoder:
             raise self._fault("no frame decodes", None)
         self._first, self._tick = head.pts, tick
         self._frame_s = float(1 / (self._stream.average_rate or 1 / tick))
-        self._width, self._height = head.frame.width, head.frame.height
-        self._quarter_turns = round(head.frame.rotation / 90)
+        self.orientation = orientation(head.frame)
+        self._upright = Upright(self.orientation)
+        upright = self._upright(head.frame)
+        self._width, self._height = upright.width, upright.height
         self._codec = self._stream.codec_context
         stamped_packets = self._container.format.name in STAMPED_PACKETS
         # Packets in these containers are units that each follow their length.
@@ -219,9 +222,9 @@ class PyavDecoder:
         """The picture upright in RGB, in the size of the video's first one."""
         width, height = reduced(self._width, self._height, short_side)
         small = self._reformatter.reformat(
-            frame, width, height, "rgb24", interpolation="BILINEAR", threads=1
+            self._upright(frame), width, height, "rgb24", interpolation="BILINEAR", threads=1
         )
-        return np.rot90(small.to_ndarray(), self._quarter_turns)
+        return small.to_ndarray()
 
     def _fault(self, what: str, error: av.FFmpegError | None) -> DecodeError:
         got = reason(error) if error else "none"

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.video.reformatter import VideoReformatter
 
+# x264's macroblock tree reads memory that nobody wrote, so that no two files would be alike.
+REPRODUCIBLE = "mbtree=0"
 _OPTIONS = {
     "preset": "veryfast",
     "x264-params": (
         "keyint=9:min-keyint=9:open-gop=0:scenecut=0:bframes=3:b-adapt=0:b-pyramid=none:ref=1"
-        ":cabac=0:no-deblock=1:8x8dct=0:weightp=0:weightb=0:psy=0"
-        ":mbtree=0"  # it reads memory that nobody wrote, so that no two files would be alike
+        ":cabac=0:no-deblock=1:8x8dct=0:weightp=0:weightb=0:psy=0:" + REPRODUCIBLE
     ),
 }
 # x264 gives a frame more bits the longer it is shown; a model sees each alike.
@@ -42,14 +43,18 @@ class Settings:
     Args:
         short_side: pixels; larger videos are scaled down to it.
         crf: x264's constant rate factor; less is better and larger.
+        mirrored: whether the video's pictures are stored mirrored; they are not so in the store.
+            Earlier versions kept them mirrored, and their files are not to be taken for these.
     """
 
     short_side: int
     crf: int
+    mirrored: bool = False
 
     def __str__(self) -> str:
         # The number counts changes of what is made: 2, no edit list.
-        return f"x264/2 short-side={self.short_side} crf={self.crf}"
+        mirrored = " mirrored" if self.mirrored else ""
+        return f"x264/2 short-side={self.short_side} crf={self.crf}{mirrored}"
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,11 @@ def encode(
     from av.video.frame import PictureType
     from av.video.reformatter import VideoReformatter
 
-    buffer, reformatter, stream = io.BytesIO(), VideoReformatter(), None
+    from sumlctl.video.upright import Upright, orientation
+
+    buffer, reformatter = io.BytesIO(), VideoReformatter()
+    upright: Upright | None = None
+    stream: Any = None
     ticks: list[int] = []
     samples: dict[int, np.ndarray] = {}
     due = list(sample_at)
@@ -114,8 +123,13 @@ def encode(
     exactly = {"video_track_timescale": str(tick.denominator), "use_editlist": "0"}
     with av.open(buffer, "w", format="mp4", container_options=exactly) as sink:
         for pts, frame in frames:
-            stream = stream or _stream(sink, frame, settings)
-            small = _upright(frame, stream.width, stream.height, reformatter)
+            upright = upright or Upright(orientation(frame))
+            turned = upright(frame)
+            stream = stream or _stream(sink, turned, settings)
+            size = stream.width, stream.height
+            small = reformatter.reformat(
+                turned, *size, "yuv420p", interpolation="BILINEAR", threads=1
+            )
             if due and pts >= due[0]:
                 samples[pts] = _rgb(small, reformatter)
                 due = [other for other in due if other > pts]
@@ -161,31 +175,7 @@ def _stream(sink: OutputContainer, frame: VideoFrame, settings: Settings) -> Any
 
 
 def _size(frame: VideoFrame, short_side: int) -> tuple[int, int]:
-    """Width and height when upright: even numbers, as 4:2:0 needs."""
+    """Width and height of an upright frame's copy: even numbers, as 4:2:0 needs."""
     scale = min(1.0, short_side / min(frame.width, frame.height))
     width, height = (max(2 * round(side * scale / 2), 2) for side in (frame.width, frame.height))
-    return (height, width) if round(frame.rotation / 90) % 2 else (width, height)
-
-
-def _upright(
-    frame: VideoFrame, width: int, height: int, reformatter: VideoReformatter
-) -> VideoFrame:
-    from av import VideoFrame
-
-    quarter_turns = round(frame.rotation / 90) % 4
-    if quarter_turns % 2:
-        width, height = height, width
-    small = reformatter.reformat(
-        frame, width, height, "yuv420p", interpolation="BILINEAR", threads=1
-    )
-    if not quarter_turns:
-        return small
-    flat, luma = small.to_ndarray().reshape(-1), width * height
-    planes = (
-        flat[:luma].reshape(height, width),
-        flat[luma : luma * 5 // 4].reshape(height // 2, width // 2),
-        flat[luma * 5 // 4 :].reshape(height // 2, width // 2),
-    )
-    turned = np.concatenate([np.rot90(plane, quarter_turns).reshape(-1) for plane in planes])
-    across = height if quarter_turns % 2 else width
-    return VideoFrame.from_ndarray(turned.reshape(-1, across), format="yuv420p")
+    return width, height

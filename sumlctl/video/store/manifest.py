@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -63,14 +63,21 @@ class Contents:
     Args:
         path: of the manifest, which the files lie beside.
         videos: video id -> size and modification time of the video as it was indexed.
+        mirrored: videos whose pictures are stored mirrored; earlier versions left them so.
 
     Attributes:
-        stale: videos that have changed since they were stored.
+        stale: videos that have changed since they were stored, or were stored mirrored.
         missing: files that are not there, or not as they were made.
         short_side: video id -> pixels, of the files that may be read.
     """
 
-    def __init__(self, path: Path, videos: Mapping[str, tuple[int, int]]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        videos: Mapping[str, tuple[int, int]],
+        *,
+        mirrored: Collection[str] = (),
+    ) -> None:
         self.stale: set[str] = set()
         self.missing: list[Path] = []
         self.short_side: dict[str, int] = {}
@@ -80,7 +87,8 @@ class Contents:
             if name not in videos:
                 continue
             file = inside(path.parent, row["file"], path)
-            if videos[name] != (row["video_size_bytes"], row["video_mtime_ns"]):
+            as_indexed = videos[name] == (row["video_size_bytes"], row["video_mtime_ns"])
+            if not as_indexed or (name in mirrored and not row["settings"].endswith(" mirrored")):
                 self.stale.add(name)
             elif not is_there(file, row):
                 self.missing.append(file)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,6 +79,7 @@ class Plan:
         superseded: number of its rows whose files nobody will read any more.
         clips: the clips that have a video; each ends with it at the latest.
         stamps: video id -> size and modification time of the video when it was indexed.
+        mirrored: videos whose pictures are stored mirrored.
         changed: videos that are gone, or no longer as they were indexed; of these nothing is made,
             and what there is of them stays.
         folders: videos that are folders of pictures, which need no store.
@@ -92,6 +93,7 @@ class Plan:
     superseded: int
     clips: list[Clip]
     stamps: dict[str, Stamp]
+    mirrored: set[str]
     changed: list[str]
     folders: list[str]
 
@@ -115,12 +117,13 @@ def plan(dataset: str, workspace: Workspace, wanted: Wanted) -> Plan:
     known = {_key(row): row for row in manifest.read(path)}
     todo, kept = [], []
     for name, span in _spans(videos, clips, wanted):
-        old = known.get((name, span.start_s, span.stop_s, str(wanted.settings), *stamps[name]))
+        settings = replace(wanted.settings, mirrored=bool(videos[name]["mirrored"]))
+        old = known.get((name, span.start_s, span.stop_s, str(settings), *stamps[name]))
         if old is not None and manifest.is_there(inside(path.parent, old["file"], path), old):
             kept.append(known.pop(_key(old)))
         else:
             target = path.parent / f"{_file_name(name)}.{span.start_ms:08d}.mp4"
-            job = Job(files[name].absolute(), span, wanted.settings, target.absolute())
+            job = Job(files[name].absolute(), span, settings, target.absolute())
             frames = round((span.stop_s - span.start_s) * videos[name]["fps"])
             todo.append(ToMake(name, frames, stamps[name], job))
     changed = {file.video_id for file in todo if _stamp(file.job.source) != file.stamp}
@@ -130,7 +133,8 @@ def plan(dataset: str, workspace: Workspace, wanted: Wanted) -> Plan:
     superseded = sum(row["video_id"] not in of_no_video for row in known.values())
     read = (workspace.table(dataset, kind) for kind in ("videos", "clips"))
     inputs = {workspace.relative(table): quarantine.digest(table) for table in read}
-    left = sorted(changed), folders
+    mirrored = {name for name, row in videos.items() if row["mirrored"]}
+    left = mirrored, sorted(changed), folders
     return Plan(dataset, path, inputs, todo, kept, superseded, clips, stamps, *left)
 
 

@@ -1,5 +1,9 @@
 """What the two cameras show, measured in their pictures."""
 
+import os
+import subprocess
+import sys
+
 import av
 import numpy as np
 import pytest
@@ -137,3 +141,28 @@ def test_interrupted_writing_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError):
         write_mp4(tmp_path / "x.mp4", stops(), SIZE, FPS)
     assert list(tmp_path.iterdir()) == []
+
+
+_WRITE = """
+import sys
+from pathlib import Path
+from sumlctl.datasets.render import PLAIN, Footage, write_mp4
+from sumlctl.datasets.world import Action, Segment, Video
+
+segment = Segment(Action("take", "tomato"), 0.5, 2.5, "")
+footage = Footage(Video("x", "X01", "train", (segment,), 3.0), "fpv", (96, 72), 12, 0, PLAIN)
+write_mp4(Path(sys.argv[1]), footage.frames(), (96, 72), 12)
+"""
+
+
+def test_write_mp4_in_processes_whose_memory_differs(tmp_path):
+    """glibc fills what is allocated with the complement of MALLOC_PERTURB_'s low byte."""
+    contents = set()
+    for perturb in ("0", "1", "170", "255"):
+        path = tmp_path / f"{perturb}.mp4"
+        environment = os.environ | {"MALLOC_PERTURB_": perturb}
+        subprocess.run([sys.executable, "-c", _WRITE, str(path)], env=environment, check=True)
+        contents.add(path.read_bytes())
+    [content] = contents
+    # x264 writes its settings into the file; this one reads what it has not written.
+    assert b" mbtree=0 " in content

@@ -3,6 +3,7 @@
 import os
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
 from sumlctl import tables
@@ -20,7 +21,7 @@ name = "epic"
 paths = ["{participant}/{video_id}.MP4", "{video_id}", "{video_id}.mp4"]
 fps = { "P??_??" = 60, "P??_???" = 50 }
 """
-FACTS = {"codec": "h264", "fps": 25.0, "n_frames": 100, "duration_s": 4.0}
+FACTS = {"codec": "h264", "fps": 25.0, "n_frames": 100, "duration_s": 4.0, "mirrored": False}
 
 
 class Prober:
@@ -175,6 +176,20 @@ def test_what_was_unreadable_is_probed_again_when_asked_for(look, root, prober, 
     found = look(*videos, retry_unreadable=True)
     assert (prober.asked, prober.whole) == (["b.mp4"], True)
     assert found["status"].to_list() == ["ok", "ok"]
+
+
+def test_survey_after_an_earlier_version(look, root, prober, workspace):
+    """It did not ask whether pictures are mirrored; what is unreadable stays so."""
+    (root / "a.mp4").write_text("a")
+    (root / "b.mp4").touch()
+    videos = [("a", ""), ("b", "")]
+    look(*videos)
+    table = workspace.table("k", "videos")
+    pq.write_table(pq.read_table(table).drop_columns(["mirrored"]), table)
+    assert look(*videos)["mirrored"].to_list() == [False, None]
+    assert prober.asked == ["a.mp4"]
+    look(*videos)
+    assert prober.asked == []
 
 
 def test_a_damaged_table_of_an_earlier_survey_is_no_obstacle(look, root, prober, workspace):

@@ -27,6 +27,11 @@ def lying(degrees):
     return lambda number: np.ascontiguousarray(np.rot90(picture(number), -degrees // 90))
 
 
+def in_mirror(degrees):
+    """Paints pictures that are upright when they are mirrored and turned by `degrees`."""
+    return lambda number: np.ascontiguousarray(lying(degrees)(number)[:, ::-1])
+
+
 AWKWARD: dict[str, dict[str, Any]] = {
     "a name with spaces.mp4": {},
     "-leading-dash.mp4": {},
@@ -39,6 +44,10 @@ AWKWARD: dict[str, dict[str, Any]] = {
     "turned_90.mp4": {"paint": lying(90), "rotation": 90},
     "turned_180.mov": {"paint": lying(180), "rotation": 180},
     "turned_270.mp4": {"paint": lying(270), "rotation": 270},
+    "mirrored.mp4": {"paint": in_mirror(0), "matrix": (-1, 0, 0, 1)},
+    "mirrored_180.mp4": {"paint": in_mirror(180), "matrix": (1, 0, 0, -1)},
+    "transposed.mp4": {"paint": in_mirror(90), "matrix": (0, 1, 1, 0)},
+    "transposed_back.mp4": {"paint": in_mirror(270), "matrix": (0, -1, -1, 0)},
     "ten_bits.mp4": {"pix_fmt": "yuv420p10le"},
     "open_gop.mp4": {"options": OPEN_GOP},
     "no_keyframes.mp4": {"options": INTRA_REFRESH, "b_frames": 0, "gop": 1000},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -46,6 +47,7 @@ def write(
     options: dict[str, str] | None = None,
     pix_fmt: str = "yuv420p",
     rotation: int = 0,
+    matrix: tuple[int, int, int, int] | None = None,
     container: str | None = None,
     paint: Callable[[int], np.ndarray] = picture,
 ) -> Path:
@@ -53,8 +55,8 @@ def write(
 
     `stamps` are ticks of 1/`ticks` s (default: one frame each 1/10 s), `shift` moves all packets
     to earlier times, so that an MP4 hides what falls before zero with an edit list, `rotation`
-    is told to players, in degrees counter-clockwise, `container` is its true format, and `paint`
-    makes the stored pictures.
+    is told to players, in degrees counter-clockwise, `matrix` overwrites an MP4's display matrix,
+    `container` is its true format, and `paint` makes the stored pictures.
     """
     with av.open(str(path), "w", format=container) as sink:
         stream: Any = sink.add_stream(codec, rate=ticks)
@@ -75,7 +77,24 @@ def write(
                 packet.pts -= shift
                 packet.dts -= shift
                 sink.mux(packet)
+    if matrix:
+        show_by(path, matrix)
     return path
+
+
+def show_by(path: Path, matrix: tuple[int, int, int, int]) -> None:
+    """Overwrites the display matrix in the only track header of an MP4.
+
+    The header's box (ISO/IEC 14496-12, 8.3.2) has its version after its name; 40 bytes after that,
+    52 in version 1, comes the matrix `a b u c d v x y w` as 16.16 and, for u, v and w, 2.30 bits.
+    """
+    content = bytearray(path.read_bytes())
+    version_at = content.index(b"tkhd") + 4
+    at = version_at + (52 if content[version_at] else 40)
+    a, b, c, d = (element << 16 for element in matrix)
+    assert struct.unpack_from(">9i", content, at) == (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+    struct.pack_into(">9i", content, at, a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
 
 
 def put_index_first(path: Path) -> None:

@@ -132,6 +132,7 @@ def test_a_probe_describes_the_folder(make_folder):
         width=128,
         height=32,
         rotation=0,
+        mirrored=False,
         fps=50,
         n_frames=40,
         duration_s=0.8,

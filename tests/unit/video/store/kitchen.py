@@ -41,8 +41,8 @@ def build(workspace: Workspace) -> Path:
     return root
 
 
-def index(workspace: Workspace) -> None:
-    """Writes the videos table anew."""
+def index(workspace: Workspace, mirrored: tuple[str, ...] = ()) -> None:
+    """Writes the videos table anew, with some videos as if their pictures were stored mirrored."""
     root = workspace.data("kitchen", "videos")
     found = [probe(root / f"{name}.mp4", ask_decord=False) for name in CLIPS]
     small_world.write_videos_table(
@@ -56,4 +56,5 @@ def index(workspace: Workspace) -> None:
             key: [getattr(one, key) for one in found]
             for key in ("status", "fps", "duration_s", "size_bytes", "mtime_ns")
         },
+        mirrored=[name in mirrored for name in CLIPS],
     )

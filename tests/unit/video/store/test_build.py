@@ -124,6 +124,18 @@ def test_a_video_that_changed_since_it_was_indexed_is_not_stored(workspace, vide
     assert decode("kitchen", workspace, WANTED).changed == ["v1"]
 
 
+def test_decode_after_a_version_that_kept_pictures_mirrored(workspace, videos, capsys):
+    decode("kitchen", workspace, WANTED)
+    kitchen.index(workspace, mirrored=("v0",))
+    found = load(workspace)
+    assert {clip.path.stem for clip in found if not clip.stored} == {"v0"}
+    assert "1 videos have changed since they were stored" in capsys.readouterr().err
+    again = decode("kitchen", workspace, WANTED)
+    assert (again.made, again.stored) == (1, 6)
+    assert all(clip.stored for clip in load(workspace))
+    assert decode("kitchen", workspace, WANTED).made == 0
+
+
 def test_other_settings_make_other_files_and_the_old_ones_go(workspace, videos):
     decode("kitchen", workspace, WANTED)
     finer = Wanted(Settings(short_side=48, crf=10), 0.2, whole=False)
