@@ -161,7 +161,8 @@ class Work:
                     continue
                 attempts[unit] += 1
                 reasons = self._keep_reason(unit, answer)
-                if answer.lost and attempts[unit] < limits.attempts:
+                # One that was stuck once may have waited for a disk, and is not to be blamed.
+                if answer.lost and attempts[unit] < limits.attempts + answer.stuck:
                     lost.append(unit)
                 else:
                     yield Failed(unit, answer, reasons)

@@ -7,6 +7,7 @@ import pickle
 import select
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,11 +27,13 @@ class Failure:
     Args:
         reason: on one line.
         lost: whether the worker was lost with it: it hung, died or outgrew its memory.
+        stuck: whether it hung without computing: the machine may be at fault as well as the item.
         error: the fault itself, where it is one that the user can mend.
     """
 
     reason: str
     lost: bool = False
+    stuck: bool = False
     error: SumlError | None = field(default=None, compare=False)
 
 
@@ -54,9 +57,10 @@ def main() -> None:
         function, memory_mb = connection.recv()
         if memory_mb is not None:
             _limit_memory(memory_mb)
-        connection.send(None)
+        connection.send((None, [], time.process_time()))
         for block in cycle(map(SharedBlock, blocks)):
-            connection.send(_answer(function, connection.recv_bytes(), block, memory_mb))
+            answered = _answer(function, connection.recv_bytes(), block, memory_mb)
+            connection.send((*answered, time.process_time()))
 
 
 def _answer(

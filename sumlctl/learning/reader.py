@@ -79,6 +79,7 @@ class _Asked:
     key: Any
     window: Window
     whole: bool = False
+    again: bool = False
     decoder: str | None = None
 
     def request(self) -> Request:
@@ -95,10 +96,14 @@ class Reader:
     it is in quarantine and not read any more. Quarantine holds for the turns after the one that
     it came from: what is read does not depend on which worker was quicker.
 
+    A worker that was stuck without computing may have waited for a disk: its window is asked for
+    once more, after the others, before that counts against the file. And it does not count where
+    nothing else was read in all that time either.
+
     Args:
         workers: processes that decode; with 0 this one does, and has no help against a file that
             hangs, crashes or swells.
-        timeout_s: seconds for one window.
+        timeout_s: seconds of processor time for one window; see `supervise.Pool`.
         memory_mb: by how much a worker may grow, in MiB.
         cache_mb: room for whole decoded clips, in MiB.
 
@@ -115,6 +120,8 @@ class Reader:
         self._cache = ClipCache(cache_mb * 2**20, memory_mb * 2**20 // 4)
         self._ready: list[tuple[Any, np.ndarray | Failure]] = []
         self._first_loss: dict[str, str] = {}
+        self._read = 0
+        self._stuck_since: dict[str, int] = {}  # file -> windows read when it was stuck first
         self._quarantine: dict[str, tuple[Turn, Failure]] = {}
         self.sound: set[str] = set()
         self.numbers = count()
@@ -220,6 +227,8 @@ class Reader:
             self._hear_failure(asked, answer)
             return
         self.sound.add(asked.window.file)
+        self._read += 1
+        self._stuck_since.pop(asked.window.file, None)
         pixels, stamps = answer
         if asked.whole:
             self._cache.put(asked.window, pixels.copy(), stamps.copy())
@@ -229,6 +238,10 @@ class Reader:
     def _hear_failure(self, asked: _Asked, failure: supervise.Failure) -> None:
         clip_id, file = asked.window.clip.clip_id, asked.window.file
         told = self.barred(asked.turn, asked.window)
+        if told is None and failure.stuck and not asked.again:
+            self._stuck_since[file] = self._read
+            self._submit(replace(asked, whole=False, again=True))
+            return
         if told is None and asked.whole:
             self._submit(replace(asked, whole=False), first=True)
             return
@@ -237,7 +250,12 @@ class Reader:
             self._submit(replace(asked, decoder=_OTHER_DECODER), first=True)
             return
         if told is None and asked.decoder:
-            reason = f"{self._first_loss[file]}; with {asked.decoder}: {failure.reason}"
+            reason = f"{self._first_loss.get(file, '')}; with {asked.decoder}: {failure.reason}"
+            if self._stuck_since.get(file) == self._read:  # so is the machine, for all we know
+                del self._stuck_since[file]
+                self._first_loss.pop(file, None)
+                self._ready.append((asked.key, Failure(clip_id, reason)))
+                return
             told = Failure(clip_id, reason, file)
             self._quarantine[file] = (asked.turn, told)
         self._ready.append((asked.key, told or Failure(clip_id, failure.reason)))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from sumlctl import config
+from sumlctl.engine import deadline
 from sumlctl.errors import SumlError
 from sumlctl.learning import reading
 from sumlctl.learning.clips import Clip
@@ -142,6 +143,36 @@ def test_quarantine_outlasts_the_reading_and_can_be_told(numbered):
         reader.quarantine([failure])
         assert read(reader, window) == again
         assert not workers()
+
+
+@pytest.mark.usefixtures("decoder_stub")
+def test_reader_file_that_was_stuck_once_is_read(numbered):
+    """As where a disk paused: no quarantine, and no other decoder."""
+    hostile.corrupt(numbered, "pause")
+    window = Window(Clip("d/0", numbered, 0, 1, 10.0), np.zeros(1), 48, keep=True)
+    with Reader(1, 0.3, 512, cache_mb=64) as reader:
+        (pixels,) = read(reader, window)
+        assert greys(pixels) == [0]
+        assert reader.quarantined == []
+        assert reader._first_loss == {}
+
+
+@pytest.mark.usefixtures("decoder_stub")
+def test_reader_file_that_is_always_stuck_is_in_quarantine_where_others_are_read(
+    numbered, monkeypatch
+):
+    monkeypatch.setattr(deadline, "STUCK", 2)
+    hostile.corrupt(numbered, "stuck")
+    stuck = Window(Clip("d/0", numbered, 0, 1, 10.0), np.zeros(1), 48)
+    sound = Window(Clip("d/1", numbered.with_suffix(".whole.mp4"), 0, 1, 10.0), np.zeros(1), 48)
+    reason = "no sign of work for 0.6 s; with decord: no sign of work for 0.6 s"
+    with Reader(1, 0.3, 512) as reader:
+        assert read(reader, stuck) == [Failure("d/0", reason)]  # the machine may be at fault
+        assert reader.quarantined == []
+        failed, pixels = read(reader, stuck, sound)
+        assert failed == Failure("d/0", reason, str(numbered))
+        assert greys(pixels) == [0]
+        assert reader.quarantined == [failed]
 
 
 @pytest.mark.usefixtures("decoder_stub")
