@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import time
 from dataclasses import asdict
 
 import av
