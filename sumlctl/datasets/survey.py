@@ -14,8 +14,9 @@ from sumlctl.card import Card
 from sumlctl.console import note, progress
 from sumlctl.engine.executors import HERE, Executor
 from sumlctl.engine.units import Work
-from sumlctl.errors import SumlError
-from sumlctl.video.probe import Probe, probe_many, stamp
+from sumlctl.errors import InstallationError, ProgramError, SumlError
+from sumlctl.video.installation import check_installation
+from sumlctl.video.probe import PROBED_WITH, Probe, probe_many, stamp
 from sumlctl.workspace import inside
 
 
@@ -32,7 +33,9 @@ def survey(
     """The videos table of a dataset.
 
     A video is a file, or where there is none a folder of JPEG files. An earlier table, or the
-    receipts of an interrupted survey, spare the probing of those that have not changed.
+    receipts of an interrupted survey, spare the probing of those that have not changed. What
+    another version of PyAV found unreadable or odd is probed again, and so is what met an error of
+    the program; a video without a remark has as many frames as packets, whoever counts them.
 
     Args:
         clips: a reader's rows; their videos are surveyed in order of appearance.
@@ -42,6 +45,9 @@ def survey(
         executor: who probes.
         retry_unreadable: whether those that the earlier table has as unreadable are probed again,
             from the first frame to the last.
+
+    Raises:
+        InstallationError: none of several videos can be read, nor can the film that is sound.
     """
     known = _known(table, readable_only=retry_unreadable)
     ids = clips.select("video_id", "participant").unique("video_id", maintain_order=True)
@@ -61,7 +67,11 @@ def survey(
         else:
             pending.setdefault(path, []).append(video_id)
     if pending:
-        _probe(card, pending, rows, work, executor, whole=retry_unreadable)
+        try:
+            _probe(card, pending, rows, work, executor, whole=retry_unreadable)
+        except InstallationError:
+            work.forget()  # findings of this installation
+            raise
     elif known:
         note(f"{card.name}: no video has changed since the last index")
     return _frame(rows)
@@ -83,6 +93,9 @@ def _probe(
                 rows[video_id] |= asdict(result)
                 rows[video_id] |= {"size_bytes": size_bytes, "mtime_ns": mtime_ns}
             bar.advance()
+    found = [rows[video_id] for video_id, *_ in pending.values()]
+    if len(found) > 1 and all(row["status"] == "unreadable" for row in found):
+        check_installation(executor)
 
 
 def _locate(card: Card, root: Path, video_id: str, participant: str) -> tuple[str, Path | None]:
@@ -104,11 +117,18 @@ def _known(
     if not table.is_file():
         return {}
     try:
-        old = pl.DataFrame(pl.from_arrow(tables.read(table, "videos")))
+        written = tables.read(table, "videos")
     except SumlError:
         return {}
-    left_out = ["missing", "unreadable"] if readable_only else ["missing"]
-    probed = old.filter(~pl.col("status").is_in(left_out)).to_dicts()
+    old = pl.DataFrame(pl.from_arrow(written))
+    probed_with = tables.metadata(written, "probed_with")  # none before there was a record of it
+    bad, odd = pl.col("status") == "unreadable", pl.col("error").is_not_null()
+    again = bad & pl.col("error").str.contains(ProgramError.WHAT, literal=True).fill_null(False)
+    if readable_only:
+        again = bad
+    if probed_with != PROBED_WITH:
+        again = again | bad | odd
+    probed = old.filter((pl.col("status") != "missing") & ~again).to_dicts()
     return {(r["path"], r["size_bytes"], r["mtime_ns"]): r for r in probed}
 
 

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from sumlctl.engine.deadline import Deadline
 from sumlctl.engine.shared_block import SharedBlock
 from sumlctl.engine.worker import Failure
-from sumlctl.errors import SumlError
+from sumlctl.errors import InstallationError, SumlError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -56,6 +56,7 @@ def run(
 
     Raises:
         SumlError: workers do not start.
+        InstallationError: an item found the installation at fault; the others would as well.
         ValueError: `jobs` is less than 1.
     """
     queue = iter(items)
@@ -67,6 +68,8 @@ def run(
             for item, answer in pool.wait():
                 for following in islice(queue, 1):
                     pool.submit(following, following)
+                if isinstance(answer, Failure) and isinstance(answer.error, InstallationError):
+                    raise answer.error
                 yield item, answer
 
 

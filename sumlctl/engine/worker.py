@@ -79,13 +79,20 @@ def _answer(
 
 def _failure(error: Exception, memory_mb: int | None) -> Failure:
     text = str(error) if isinstance(error, SumlError) else f"{type(error).__name__}: {error}"
-    cause: BaseException | None = error
-    while cause is not None:
-        if memory_mb is not None and isinstance(cause, MemoryError):
-            return Failure(f"needs more than {memory_mb:,} MiB of memory", lost=True)
-        cause = cause.__cause__ or cause.__context__
+    if memory_mb is not None and out_of_memory(error):
+        return Failure(f"needs more than {memory_mb:,} MiB of memory", lost=True)
     told = error if isinstance(error, SumlError) else None
     return Failure(" ".join(text.split()), error=told)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Say whether memory that was used up is at the bottom of an error."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, MemoryError):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def _end_with_parent(connection: int) -> None:

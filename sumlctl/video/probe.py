@@ -16,6 +16,7 @@ from sumlctl.engine.units import Failed, Unit, Work, stands_on
 from sumlctl.errors import SumlError
 from sumlctl.video.decoders import DecodeError
 from sumlctl.video.decoders.jpeg import JpegDecoder
+from sumlctl.video.installation import with_fault_check
 from sumlctl.video.streams import (
     Scan,
     Span,
@@ -26,6 +27,8 @@ from sumlctl.video.streams import (
     stamped_from,
 )
 
+# What a probe's findings depend on besides the video.
+PROBED_WITH = {"av": av.__version__}
 _DECODED_AT_LEAST = 200_000  # bytes per second; small 1080p60 files came to 500,000 on one core
 
 
@@ -117,6 +120,7 @@ class Look(NamedTuple):
     whole: bool
 
 
+@with_fault_check
 def look(wanted: Look) -> dict[str, Any]:
     """What `probe` says."""
     path, fps, ask_decord, whole = wanted
@@ -169,7 +173,7 @@ def _units(rates: Mapping[Path, float | None], ask_decord: bool, whole: bool) ->
     for path, fps in rates.items():
         wanted = Look(path.absolute(), fps, ask_decord, whole)
         name = hashlib.sha256(f"{wanted.path} {ask_decord}".encode()).hexdigest()
-        facts = stands_on(str(wanted.path), (fps, ask_decord, whole), stamp(path))
+        facts = stands_on(str(wanted.path), (fps, ask_decord, whole), stamp(path), PROBED_WITH)
         found[Unit(name[:32], wanted, facts)] = path
     return found
 

@@ -2,7 +2,8 @@
 PYTHONPATH decode with it.
 
 `rescued` hangs unless it is asked to use another decoder. `stuck` waits without computing, and so
-does `pause`, but the first time only; then it is the sound file that it was.
+does `pause`, but the first time only; then it is the sound file that it was. `bug` is what brings a
+fault of the program to light.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ def _hang() -> None:
         pass
 
 
+def _bug() -> None:
+    raise TypeError("NoneType where a rate should be")
+
+
 def _swell() -> None:
     held = []
     while True:
@@ -35,6 +40,7 @@ _DEEDS = {
     b"exit": lambda: os._exit(3),
     b"crash": lambda: os.kill(os.getpid(), signal.SIGSEGV),
     b"swell": _swell,
+    b"bug": _bug,
     b"stuck": lambda: time.sleep(600),
 }
 
