@@ -48,7 +48,7 @@ class Pipeline:
         cache_mb: memory for decoded clips, per device, in MiB.
         decode_timeout_s: seconds of processor time that a decoding process may take for one
             window, and never fewer by the clock. One that neither computes nor reads is given up
-            after five times as long, and one that does so without end after fifty times.
+            after five times as long, and one that reads without end after fifty times.
         decode_memory_mb: by how much a decoding process may grow, in MiB.
     """
 

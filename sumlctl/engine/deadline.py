@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 # A process that shows no sign of work for so many times its deadline is stuck.
 STUCK = 5
-# One that shows signs of work, but has not answered after so many deadlines, is given up too.
+# One that reads now and then, and has not answered after so many deadlines, is given up too.
 _LONGEST = 50
 # From one look at an overdue process to the next.
 _LOOK_S = 1.0
@@ -53,7 +53,7 @@ class Deadline:
 
     * it was given `allowed_s` by the clock and has used as much processor time, or
     * it neither computed, nor waited for a processor, nor read anything for `STUCK` times as long,
-    * or 50 times as long has passed, whatever it did.
+    * or it read now and then, but waited for something else than a processor 50 times as long.
 
     Only the clock is looked at before `allowed_s` have passed. Time in which nobody looked, as
     when this process was stopped itself, does not count as idle. Where the system does not say what
@@ -68,7 +68,7 @@ class Deadline:
     def __init__(self, pid: int, allowed_s: float, used_s: float) -> None:
         self._pid, self._allowed_s, self._used_s = pid, allowed_s, used_s
         self._looked = time.monotonic()
-        self._passed_s = self._idle_s = 0.0
+        self._waited_s = self._idle_s = 0.0
         self._signs: tuple[float, ...] | None = None
         self._counts_s = allowed_s  # the most that counts as passed since the last look
         self.next_look = self._looked + allowed_s
@@ -80,7 +80,6 @@ class Deadline:
             return None
         since_s = min(now - self._looked, self._counts_s)
         self._looked, self._counts_s = now, 2 * _LOOK_S
-        self._passed_s += since_s
         self._idle_s += since_s
         left_s = self._allowed_s
         if (seen := activity(self._pid)) is not None:
@@ -88,11 +87,12 @@ class Deadline:
             if left_s <= 0:
                 reason = f"no answer within {self._allowed_s:g} s of processor time"
                 return Expired(reason, stuck=False)
+            self._waited_s += 0.0 if seen.waits_for_cpu else since_s
             if seen.waits_for_cpu or seen.signs != self._signs:
                 self._idle_s, self._signs = 0.0, seen.signs
         if self._idle_s >= STUCK * self._allowed_s:
             return Expired(f"no sign of work for {STUCK * self._allowed_s:g} s", stuck=True)
-        if self._passed_s >= _LONGEST * self._allowed_s:
+        if self._waited_s >= _LONGEST * self._allowed_s:
             return Expired(f"no answer within {_LONGEST * self._allowed_s:g} s", stuck=True)
         self.next_look = now + min(max(left_s, 0.05), _LOOK_S)
         return None
