@@ -46,7 +46,9 @@ class Pipeline:
         workers: processes that decode, per device; 0 decodes in the training process, where a
             file that hangs or crashes the decoder does so to the training.
         cache_mb: memory for decoded clips, per device, in MiB.
-        decode_timeout_s: seconds that a decoding process may take for one window.
+        decode_timeout_s: seconds of processor time that a decoding process may take for one
+            window, and never fewer by the clock. One that neither computes nor reads is given up
+            after five times as long, and one that reads without end after fifty times.
         decode_memory_mb: by how much a decoding process may grow, in MiB.
     """
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import difflib
 import errno
 import re
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 # What a terminal would obey or cannot show: control characters but tab and line feed, changes of
 # the direction of writing, halves of characters.
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_PACKAGE = Path(__file__).parent
 _LONGEST = 2000  # letters of a value in a message
 _LONGEST_NAME = 100  # that is compared with known ones
 # What keeps one file from being written keeps the next from it too.
@@ -65,6 +68,33 @@ def _shortened(text: str) -> str:
 
 class WriteError(SumlError):
     """The file system refuses a file, and will refuse the next."""
+
+
+class InstallationError(SumlError):
+    """A fault of the libraries as they are installed, which everything else would meet too."""
+
+
+class ProgramError(SumlError):
+    """An error that nobody foresaw, and that says nothing about the data it came up with."""
+
+    WHAT = "fault of the program, and not of the video"
+
+    @classmethod
+    def of(cls, error: Exception) -> ProgramError:
+        """An error with its kind and the place in this program that it came from or through."""
+        frames = traceback.extract_tb(error.__traceback__)
+        inside = [frame for frame in frames if _PACKAGE in Path(frame.filename).parents]
+        where = "sumlctl"
+        if inside:
+            relative = Path(inside[-1].filename).relative_to(_PACKAGE.parent)
+            where = f"{relative.as_posix()}:{inside[-1].lineno}"
+        return cls(
+            where,
+            cls.WHAT,
+            got=f"{type(error).__name__}: {error}",
+            expected="no such error",
+            fix="Report it with this line and, if you can, the video.",
+        )
 
 
 def nearest_names(name: str, known: Iterable[str], n: int = 3) -> list[str]:

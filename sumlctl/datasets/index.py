@@ -18,6 +18,7 @@ from sumlctl.datasets.survey import survey
 from sumlctl.engine.executors import HERE, Executor
 from sumlctl.engine.units import Work
 from sumlctl.errors import SumlError
+from sumlctl.video.probe import PROBED_WITH
 from sumlctl.workspace import Workspace
 
 # Annotations round to hundredths of a second and may name the frame after the last.
@@ -106,7 +107,8 @@ def index(
         "videos_root": workspace.relative_or_absolute(videos),
         "folders": {k: workspace.relative_or_absolute(f) for k, f in folders.items()},
     }
-    tables.write(found.to_arrow(), written[0], "videos", inputs=inputs, config=config, extra=root)
+    made = root | {"probed_with": PROBED_WITH}
+    tables.write(found.to_arrow(), written[0], "videos", inputs=inputs, config=config, extra=made)
     extra = {
         "vocabulary": words,
         "scene": card.scene,

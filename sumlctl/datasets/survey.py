@@ -15,8 +15,9 @@ from sumlctl.card import Card
 from sumlctl.console import note, progress, warn
 from sumlctl.engine.executors import HERE, Executor
 from sumlctl.engine.units import Work
-from sumlctl.errors import SumlError
-from sumlctl.video.probe import Probe, probe_many, stamp
+from sumlctl.errors import InstallationError, ProgramError, SumlError
+from sumlctl.video.installation import check_installation
+from sumlctl.video.probe import PROBED_WITH, Probe, probe_many, stamp
 from sumlctl.workspace import inside
 
 
@@ -33,7 +34,9 @@ def survey(
     """The videos table of a dataset.
 
     A video is a file, or where there is none a folder of JPEG files. An earlier table, or the
-    receipts of an interrupted survey, spare the probing of those that have not changed.
+    receipts of an interrupted survey, spare the probing of those that have not changed. What
+    another version of PyAV found unreadable or odd is probed again, and so is what met an error of
+    the program; a video without a remark has as many frames as packets, whoever counts them.
 
     Args:
         clips: a reader's rows; their videos are surveyed in order of appearance.
@@ -46,9 +49,14 @@ def survey(
 
     Raises:
         SumlError: every video that the earlier table has is gone.
+        InstallationError: none of several videos can be read, nor can the film that is sound.
     """
-    earlier = _earlier(table)
-    known = _known(earlier, readable_only=retry_unreadable)
+    earlier, same_reader = _earlier(table)
+    known = {
+        (row["path"], row["size_bytes"], row["mtime_ns"]): row
+        for row in earlier
+        if _holds(row, same_reader, readable_only=retry_unreadable)
+    }
     ids = clips.select("video_id", "participant").unique("video_id", maintain_order=True)
     rows: dict[str, dict[str, Any]] = {}
     pending: dict[Path, list[str]] = {}
@@ -69,7 +77,11 @@ def survey(
     found |= {video_id for listed in pending.values() for video_id in listed}
     _refuse_if_gone(card, root, table, earlier, rows.keys(), found)
     if pending:
-        _probe(card, pending, rows, work, executor, whole=retry_unreadable)
+        try:
+            _probe(card, pending, rows, work, executor, whole=retry_unreadable)
+        except InstallationError:
+            work.forget()  # findings of this installation
+            raise
     elif found:
         note(f"{card.name}: no video has changed since the last index")
     return _frame(rows)
@@ -91,6 +103,9 @@ def _probe(
                 rows[video_id] |= asdict(result)
                 rows[video_id] |= {"size_bytes": size_bytes, "mtime_ns": mtime_ns}
             bar.advance()
+    found = [rows[video_id] for video_id, *_ in pending.values()]
+    if len(found) > 1 and all(row["status"] == "unreadable" for row in found):
+        check_installation(executor)
 
 
 def _locate(card: Card, root: Path, video_id: str, participant: str) -> tuple[str, Path | None]:
@@ -141,25 +156,29 @@ def _refuse_if_gone(
         warn(f"{card.name}: {len(lost):,} of {len(were):,} videos are gone, such as {min(lost)}")
 
 
-def _earlier(table: Path) -> list[dict[str, Any]]:
-    """Rows of the videos that were there; none when there is no whole table."""
+def _earlier(table: Path) -> tuple[list[dict[str, Any]], bool]:
+    """Rows of the videos that were there, and whether this version of PyAV probed them.
+
+    No row when there is no whole table.
+    """
     if not table.is_file():
-        return []
+        return [], False
     try:
-        old = pl.DataFrame(pl.from_arrow(tables.read(table, "videos")))
+        written = tables.read(table, "videos")
     except SumlError:
-        return []
-    return old.filter(pl.col("status") != "missing").to_dicts()
+        return [], False
+    rows = pl.DataFrame(pl.from_arrow(written)).filter(pl.col("status") != "missing").to_dicts()
+    # There was no record of it at first.
+    return rows, tables.metadata(written, "probed_with") == PROBED_WITH
 
 
-def _known(
-    earlier: Sequence[dict[str, Any]], readable_only: bool = False
-) -> dict[tuple[str, int | None, int], dict[str, Any]]:
-    """Earlier rows by path, size and modification time."""
-    probed = (r for r in earlier if not (readable_only and r["status"] == "unreadable"))
+def _holds(row: Mapping[str, Any], same_reader: bool, readable_only: bool) -> bool:
+    """Whether an earlier row needs no new probe as long as its file is the same."""
+    if row["status"] == "unreadable":
+        fault_of_program = ProgramError.WHAT in (row["error"] or "")
+        return same_reader and not readable_only and not fault_of_program
     # Earlier versions did not ask whether a picture is mirrored.
-    whole = (r for r in probed if r["status"] != "ok" or r["mirrored"] is not None)
-    return {(r["path"], r["size_bytes"], r["mtime_ns"]): r for r in whole}
+    return row["mirrored"] is not None and (same_reader or row["error"] is None)
 
 
 def _frame(rows: dict[str, dict[str, Any]]) -> pl.DataFrame:

@@ -22,9 +22,10 @@ class Limits:
     """What one unit of work may take, and where it is done.
 
     Args:
-        deadline_s: seconds.
+        deadline_s: seconds of processor time, and never fewer by the clock; see `Deadline`.
         memory_mb: by how much the process that does it may grow, in MiB; None for no limit.
         attempts: at a unit whose process is lost; a fault of the data would only come again.
+            One more is made at a unit whose process was stuck without computing.
         on_device: whether it wants a GPU for itself, or where there is none a whole machine.
     """
 

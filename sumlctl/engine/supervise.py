@@ -18,9 +18,10 @@ from itertools import cycle, islice, repeat
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
+from sumlctl.engine.deadline import Deadline
 from sumlctl.engine.shared_block import SharedBlock
 from sumlctl.engine.worker import Failure
-from sumlctl.errors import SumlError
+from sumlctl.errors import InstallationError, SumlError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -55,6 +56,7 @@ def run(
 
     Raises:
         SumlError: workers do not start.
+        InstallationError: an item found the installation at fault; the others would as well.
         ValueError: `jobs` is less than 1.
     """
     queue = iter(items)
@@ -66,6 +68,8 @@ def run(
             for item, answer in pool.wait():
                 for following in islice(queue, 1):
                     pool.submit(following, following)
+                if isinstance(answer, Failure) and isinstance(answer.error, InstallationError):
+                    raise answer.error
                 yield item, answer
 
 
@@ -78,7 +82,8 @@ class Pool:
         function: a picklable function of one item, importable by name; workers import its module,
             and not the program that is running.
         workers: number of processes, at least 1.
-        deadline_s: seconds that one item may take.
+        deadline_s: seconds of processor time that one item may take; see `Deadline` for one that
+            waits instead.
         memory_mb: by how much a worker's own memory may grow after its start, in MiB; enforced by
             the kernel, on Linux only. None for no limit.
         borrow: whether arrays in an answer stay in memory that is shared with the worker: they
@@ -132,7 +137,7 @@ class Pool:
         busy = [worker for worker in self._workers if worker.busy]
         if not busy:
             return []
-        left = max(0.0, min(worker.due for worker in busy) - time.monotonic())
+        left = max(0.0, min(worker.deadline.next_look for worker in busy) - time.monotonic())
         timeout_s = left if timeout_s is None else min(timeout_s, left)
         multiprocessing.connection.wait([worker.connection for worker in busy], timeout_s)
         answers = [(worker.key, worker.answer()) for worker in busy]
@@ -168,7 +173,7 @@ class _Worker:
     """One place of the pool: a process once it has an item, and another when that one is lost."""
 
     connection: Connection
-    due: float
+    deadline: Deadline
     key: Hashable
 
     def __init__(
@@ -188,29 +193,30 @@ class _Worker:
         if self._process is not None and self._process.poll() is not None:
             self.stop()  # it died after its last answer
         self.key, self.busy = key, True
-        self.due = time.monotonic() + self._deadline_s
         if self._process is None:
             self._start()
-            self.due += _START_S
+        else:
+            self._watch(self._deadline_s)
         with suppress(ConnectionError):  # a worker that died meanwhile shows in `answer`
             self.connection.send(item)
 
     def answer(self) -> Any:
         """The result or Failure of the item, or `_WORKING`."""
         if not self.connection.poll():
-            if time.monotonic() < self.due:
+            expired = self.deadline.expired()
+            if expired is None:
                 return _WORKING
             self.stop()
-            return self._lost(f"no answer within {self._deadline_s:g} s")
+            return self._lost(expired.reason, expired.stuck)
         try:
-            message = self.connection.recv()
+            pickled, sizes, self._cpu_s = self.connection.recv()
         except (EOFError, ConnectionError):
             return self._lost(self._death())
-        if message is None:
-            self._up, self.due = True, time.monotonic() + self._deadline_s
+        if pickled is None:
+            self._up = True
+            self._watch(self._deadline_s)
             return _WORKING
         self.busy = False
-        pickled, sizes = message
         parts = next(self._blocks).read(sizes)
         result = pickle.loads(pickled, buffers=parts if self._borrow else map(bytearray, parts))
         if isinstance(result, Failure) and result.lost:
@@ -227,9 +233,13 @@ class _Worker:
             self._process = None
             self.connection.close()
 
-    def _lost(self, reason: str) -> Failure:
+    def _watch(self, allowed_s: float) -> None:
+        assert self._process is not None
+        self.deadline = Deadline(self._process.pid, allowed_s, self._cpu_s)
+
+    def _lost(self, reason: str, stuck: bool = False) -> Failure:
         if self._up:
-            return Failure(reason, lost=True)
+            return Failure(reason, lost=True, stuck=stuck)
         raise SumlError(
             "worker processes",
             "do not start",
@@ -239,7 +249,7 @@ class _Worker:
         )
 
     def _start(self) -> None:
-        self._up = False
+        self._up, self._cpu_s = False, 0.0
         ours, theirs = socket.socketpair()
         self.connection = Connection(ours.detach())
         blocks = SharedBlock(), SharedBlock()  # one is written while the other is read
@@ -263,6 +273,7 @@ class _Worker:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()
         atexit.register(self._process.kill)
+        self._watch(_START_S)
         with suppress(ConnectionError):
             self.connection.send((self._function, self._memory_mb))
 

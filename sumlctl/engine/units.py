@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from sumlctl import documents
 from sumlctl.engine.executors import Executor, Limits
 from sumlctl.engine.worker import Failure
-from sumlctl.errors import SumlError, WriteError
+from sumlctl.errors import InstallationError, SumlError, WriteError
 from sumlctl.tables import whole_file
 
 
@@ -119,6 +119,7 @@ class Work:
 
         Raises:
             WriteError: the file system refused a result, and will refuse the next.
+            InstallationError: a unit found the installation at fault; the others would as well.
         """
         todo = []
         for unit in units:
@@ -155,13 +156,16 @@ class Work:
                 unit = call.unit
                 if isinstance(answer, WriteError):
                     raise answer
+                if isinstance(answer, Failure) and isinstance(answer.error, InstallationError):
+                    raise answer.error
                 if not isinstance(answer, Failure):
                     self._failure(unit).unlink(missing_ok=True)
                     yield Done(unit, answer, earlier=False)
                     continue
                 attempts[unit] += 1
                 reasons = self._keep_reason(unit, answer)
-                if answer.lost and attempts[unit] < limits.attempts:
+                # One that was stuck once may have waited for a disk, and is not to be blamed.
+                if answer.lost and attempts[unit] < limits.attempts + answer.stuck:
                     lost.append(unit)
                 else:
                     yield Failed(unit, answer, reasons)

@@ -7,6 +7,7 @@ import pickle
 import select
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,11 +27,13 @@ class Failure:
     Args:
         reason: on one line.
         lost: whether the worker was lost with it: it hung, died or outgrew its memory.
+        stuck: whether it hung without computing: the machine may be at fault as well as the item.
         error: the fault itself, where it is one that the user can mend.
     """
 
     reason: str
     lost: bool = False
+    stuck: bool = False
     error: SumlError | None = field(default=None, compare=False)
 
 
@@ -54,9 +57,10 @@ def main() -> None:
         function, memory_mb = connection.recv()
         if memory_mb is not None:
             _limit_memory(memory_mb)
-        connection.send(None)
+        connection.send((None, [], time.process_time()))
         for block in cycle(map(SharedBlock, blocks)):
-            connection.send(_answer(function, connection.recv_bytes(), block, memory_mb))
+            answered = _answer(function, connection.recv_bytes(), block, memory_mb)
+            connection.send((*answered, time.process_time()))
 
 
 def _answer(
@@ -75,13 +79,20 @@ def _answer(
 
 def _failure(error: Exception, memory_mb: int | None) -> Failure:
     text = str(error) if isinstance(error, SumlError) else f"{type(error).__name__}: {error}"
-    cause: BaseException | None = error
-    while cause is not None:
-        if memory_mb is not None and isinstance(cause, MemoryError):
-            return Failure(f"needs more than {memory_mb:,} MiB of memory", lost=True)
-        cause = cause.__cause__ or cause.__context__
+    if memory_mb is not None and out_of_memory(error):
+        return Failure(f"needs more than {memory_mb:,} MiB of memory", lost=True)
     told = error if isinstance(error, SumlError) else None
     return Failure(" ".join(text.split()), error=told)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Say whether memory that was used up is at the bottom of an error."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, MemoryError):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def _end_with_parent(connection: int) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from sumlctl import console
 from sumlctl.config import Pipeline
 from sumlctl.engine import supervise
-from sumlctl.errors import SumlError
+from sumlctl.errors import InstallationError, ProgramError, SumlError
 from sumlctl.learning import reading
 from sumlctl.learning.clip_cache import ClipCache
 from sumlctl.learning.reading import Failure, Request, Window
@@ -41,10 +41,15 @@ _BEFORE: Turn = (-1, 0)
 def open_reader(workspace: Workspace, pipeline: Pipeline) -> Iterator[Reader]:
     """A reader with a pipeline's settings; what it puts in quarantine is marked in the tables."""
     with Reader.of(pipeline) as reader:
+        is_sound = True
         try:
             yield reader
+        except InstallationError:
+            is_sound = False  # what it made of any file says nothing about the file
+            raise
         finally:
-            _mark(workspace, reader)
+            if is_sound:
+                _mark(workspace, reader)
 
 
 def _mark(workspace: Workspace, reader: Reader) -> None:
@@ -79,6 +84,7 @@ class _Asked:
     key: Any
     window: Window
     whole: bool = False
+    again: bool = False
     decoder: str | None = None
 
     def request(self) -> Request:
@@ -95,10 +101,14 @@ class Reader:
     it is in quarantine and not read any more. Quarantine holds for the turns after the one that
     it came from: what is read does not depend on which worker was quicker.
 
+    A worker that was stuck without computing may have waited for a disk: its window is asked for
+    once more, after the others, before that counts against the file. And it does not count where
+    nothing else was read in all that time either. Nor does an error of the program, which is shown.
+
     Args:
         workers: processes that decode; with 0 this one does, and has no help against a file that
             hangs, crashes or swells.
-        timeout_s: seconds for one window.
+        timeout_s: seconds of processor time for one window; see `supervise.Pool`.
         memory_mb: by how much a worker may grow, in MiB.
         cache_mb: room for whole decoded clips, in MiB.
 
@@ -115,7 +125,10 @@ class Reader:
         self._cache = ClipCache(cache_mb * 2**20, memory_mb * 2**20 // 4)
         self._ready: list[tuple[Any, np.ndarray | Failure]] = []
         self._first_loss: dict[str, str] = {}
+        self._read = 0
+        self._stuck_since: dict[str, int] = {}  # file -> windows read when it was stuck first
         self._quarantine: dict[str, tuple[Turn, Failure]] = {}
+        self._shown: set[str] = set()
         self.sound: set[str] = set()
         self.numbers = count()
         self._stop = Event()
@@ -211,7 +224,7 @@ class Reader:
         try:
             self._hear(asked, reading.answer(asked.request()))
         except SumlError as error:
-            self._hear(asked, supervise.Failure(str(error)))
+            self._hear(asked, supervise.Failure(str(error), error=error))
 
     def _hear(self, asked: _Asked, answer: Any) -> None:
         if asked.whole:
@@ -220,6 +233,8 @@ class Reader:
             self._hear_failure(asked, answer)
             return
         self.sound.add(asked.window.file)
+        self._read += 1
+        self._stuck_since.pop(asked.window.file, None)
         pixels, stamps = answer
         if asked.whole:
             self._cache.put(asked.window, pixels.copy(), stamps.copy())
@@ -227,17 +242,33 @@ class Reader:
         self._ready.append((asked.key, pixels))
 
     def _hear_failure(self, asked: _Asked, failure: supervise.Failure) -> None:
+        if isinstance(failure.error, InstallationError):
+            raise failure.error
         clip_id, file = asked.window.clip.clip_id, asked.window.file
         told = self.barred(asked.turn, asked.window)
+        if told is None and failure.stuck and not asked.again:
+            self._stuck_since[file] = self._read
+            self._submit(replace(asked, whole=False, again=True))
+            return
         if told is None and asked.whole:
             self._submit(replace(asked, whole=False), first=True)
             return
+        if told is None and isinstance(failure.error, ProgramError):
+            if failure.reason not in self._shown:
+                self._shown.add(failure.reason)
+                console.warn(failure.reason)
+            told = Failure(clip_id, failure.reason)
         if told is None and failure.lost and asked.decoder is None:
             self._first_loss.setdefault(file, failure.reason)
             self._submit(replace(asked, decoder=_OTHER_DECODER), first=True)
             return
         if told is None and asked.decoder:
-            reason = f"{self._first_loss[file]}; with {asked.decoder}: {failure.reason}"
+            reason = f"{self._first_loss.get(file, '')}; with {asked.decoder}: {failure.reason}"
+            if self._stuck_since.get(file) == self._read:  # so is the machine, for all we know
+                del self._stuck_since[file]
+                self._first_loss.pop(file, None)
+                self._ready.append((asked.key, Failure(clip_id, reason)))
+                return
             told = Failure(clip_id, reason, file)
             self._quarantine[file] = (asked.turn, told)
         self._ready.append((asked.key, told or Failure(clip_id, failure.reason)))

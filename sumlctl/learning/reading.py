@@ -14,6 +14,7 @@ import numpy as np
 
 from sumlctl import console
 from sumlctl.errors import SumlError
+from sumlctl.video.installation import with_fault_check
 from sumlctl.video.read import Frames, read_frames
 from sumlctl.video.store.stored import Segment, read_stored
 
@@ -97,6 +98,7 @@ def decode(clip: Clip, times_s: np.ndarray, short_side: int) -> tuple[np.ndarray
     return answer(Request.of(clip, times_s, short_side))
 
 
+@with_fault_check
 def answer(request: Request) -> tuple[np.ndarray, np.ndarray]:
     """What a decoding process gives back: as `decode`."""
     frames = _stored(request) or read_frames(

@@ -17,6 +17,7 @@ from sumlctl.engine.units import Failed, Unit, Work, stands_on
 from sumlctl.errors import SumlError
 from sumlctl.video.decoders import DecodeError
 from sumlctl.video.decoders.jpeg import JpegDecoder
+from sumlctl.video.installation import with_fault_check
 from sumlctl.video.streams import (
     Scan,
     Span,
@@ -28,6 +29,8 @@ from sumlctl.video.streams import (
 )
 from sumlctl.video.upright import orientation
 
+# What a probe's findings depend on besides the video.
+PROBED_WITH = {"av": av.__version__}
 _DECODED_AT_LEAST = 200_000  # bytes per second; small 1080p60 files came to 500,000 on one core
 
 
@@ -121,6 +124,7 @@ class Look(NamedTuple):
     whole: bool
 
 
+@with_fault_check
 def look(wanted: Look) -> dict[str, Any]:
     """What `probe` says."""
     path, fps, ask_decord, whole = wanted
@@ -173,8 +177,7 @@ def _units(rates: Mapping[Path, float | None], ask_decord: bool, whole: bool) ->
     for path, fps in rates.items():
         wanted = Look(path.absolute(), fps, ask_decord, whole)
         name = hashlib.sha256(f"{wanted.path} {ask_decord}".encode()).hexdigest()
-        asked = (fps, ask_decord, whole, "mirrored")  # what earlier versions did not ask
-        facts = stands_on(str(wanted.path), asked, stamp(path))
+        facts = stands_on(str(wanted.path), (fps, ask_decord, whole), stamp(path), PROBED_WITH)
         found[Unit(name[:32], wanted, facts)] = path
     return found
 

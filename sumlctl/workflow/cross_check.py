@@ -13,6 +13,7 @@ from sumlctl import tables
 from sumlctl.console import progress
 from sumlctl.engine import supervise
 from sumlctl.errors import SumlError
+from sumlctl.video.installation import with_fault_check
 from sumlctl.video.read import DECODERS, read_frames
 from sumlctl.workspace import Workspace, inside
 
@@ -85,6 +86,7 @@ def cross_check(workspace: Workspace, count: int) -> list[Compared]:
     return [found[window] for window in windows]
 
 
+@with_fault_check
 def compare(window: Window) -> Compared:
     """Reads one window with both decoders."""
     import numpy as np

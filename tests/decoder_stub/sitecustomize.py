@@ -1,7 +1,9 @@
 """A decoder that does what a file's first word says; Python processes with this folder on
 PYTHONPATH decode with it.
 
-`rescued` hangs unless it is asked to use another decoder.
+`rescued` hangs unless it is asked to use another decoder. `stuck` waits without computing, and so
+does `pause`, but the first time only; then it is the sound file that it was. `bug` is what brings a
+fault of the program to light.
 """
 
 from __future__ import annotations
@@ -20,7 +22,11 @@ _decode = read.read_frames
 def _hang() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     while True:
-        time.sleep(60)
+        pass
+
+
+def _bug() -> None:
+    raise TypeError("NoneType where a rate should be")
 
 
 def _swell() -> None:
@@ -34,6 +40,8 @@ _DEEDS = {
     b"exit": lambda: os._exit(3),
     b"crash": lambda: os.kill(os.getpid(), signal.SIGSEGV),
     b"swell": _swell,
+    b"bug": _bug,
+    b"stuck": lambda: time.sleep(600),
 }
 
 
@@ -43,6 +51,11 @@ def read_frames(path: Path, times_s: Any, *, decoder: str | None = None, **optio
     if word == b"rescued":
         if decoder is None:
             _hang()
+        path = path.with_suffix(".whole.mp4")
+    if word == b"pause":
+        if not (once := path.with_suffix(".asked")).exists():
+            once.touch()
+            time.sleep(600)
         path = path.with_suffix(".whole.mp4")
     if word in _DEEDS:
         _DEEDS[word]()

@@ -58,7 +58,7 @@ def test_two_processes_finish_and_account_for_every_hostile_file(world):
 def test_no_process_outlives_a_training_that_is_killed(world, number):
     """One of the workers is at a file that hangs."""
     hostile.corrupt(world.data("exo", "videos") / "v3.mp4", "hang")
-    settings = ("workers=3", "stage_one.batch_size=2", "decode_timeout_s=3")
+    settings = ("workers=3", "stage_one.batch_size=2", "decode_timeout_s=1")
     run = forked.command(*trainings.words(world, "run", *settings), environment=STUB)
     try:
         run.wait_until(lambda: len(of_group(run.pid)) > 3)

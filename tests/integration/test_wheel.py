@@ -49,6 +49,11 @@ def test_it_is_the_installed_package(installed: Path, tmp_path: Path) -> None:
     assert Path(where.strip()).is_relative_to(installed)
 
 
+def test_film_comes_along_and_is_read(installed: Path, tmp_path: Path) -> None:
+    code = "from sumlctl.video.installation import FILM, read_film; read_film(); print(FILM)"
+    assert Path(run(installed, tmp_path, "-c", code).strip()).is_relative_to(installed)
+
+
 def test_pipelines_and_cards_come_along(installed: Path, tmp_path: Path) -> None:
     pipelines = json.loads(run(installed, tmp_path, "-m", "sumlctl", "pipelines", "--json"))
     assert {p["name"] for p in pipelines} == {

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins import CheckpointIO, Precision
 from lightning_fabric.plugins.environments import (
     ClusterEnvironment,
     LightningEnvironment,
@@ -45,7 +46,7 @@ def as_started(pipeline: Pipeline) -> Pipeline:
     return replace(pipeline, devices=per_node, nodes=world // per_node)
 
 
-def _cluster(several: bool) -> list[ClusterEnvironment]:
+def _cluster(several: bool) -> list[Precision | ClusterEnvironment | CheckpointIO]:
     """Who started this process, where Fabric's own detection is not to be asked (`slurm`)."""
     if TorchElasticEnvironment.detect() or not any(n.startswith("SLURM_") for n in os.environ):
         return []

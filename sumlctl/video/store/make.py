@@ -16,6 +16,7 @@ import numpy as np
 from sumlctl.errors import SumlError
 from sumlctl.tables import whole_file
 from sumlctl.video.decoders.pyav import PyavDecoder
+from sumlctl.video.installation import with_fault_check
 from sumlctl.video.store.encode import Encoded, Settings, encode
 from sumlctl.video.store.spans import Span
 from sumlctl.video.store.stored import Segment
@@ -87,6 +88,7 @@ class Cost(NamedTuple):
     size_bytes: int
 
 
+@with_fault_check
 def make(job: Job) -> dict[str, Any]:
     """Makes the file of a job, whole and checked, or none; returns what `Made` has.
 
@@ -106,6 +108,7 @@ def make(job: Job) -> dict[str, Any]:
     return made._asdict()
 
 
+@with_fault_check
 def try_out(job: Job) -> Cost:
     """Makes the file of a job in memory only."""
     begin = time.perf_counter()

@@ -10,8 +10,8 @@ from sumlctl import tables
 from sumlctl.datasets import survey as module
 from sumlctl.datasets.survey import survey
 from sumlctl.engine.units import Work
-from sumlctl.errors import SumlError, plain
-from sumlctl.video.probe import Probe
+from sumlctl.errors import InstallationError, ProgramError, SumlError, plain
+from sumlctl.video.probe import PROBED_WITH, Probe
 from tests.annotation_files import write_card
 
 CARD = """
@@ -30,6 +30,7 @@ class Prober:
     def __init__(self):
         self.asked = []
         self.whole = None
+        self.version = PROBED_WITH
 
     def __call__(self, rates, work, executor, *, whole):
         self.whole = whole
@@ -71,7 +72,8 @@ def look(workspace, root, prober):
         )
         prober.asked.clear()
         found = survey(card, clips, root, table, Work(workspace.units("index k")), **options)
-        tables.write(found.to_arrow(), table, "videos", inputs={}, config={})
+        extra = {"probed_with": prober.version}
+        tables.write(found.to_arrow(), table, "videos", inputs={}, config={}, extra=extra)
         return found
 
     return of
@@ -179,7 +181,7 @@ def test_what_was_unreadable_is_probed_again_when_asked_for(look, root, prober, 
 
 
 def test_survey_after_an_earlier_version(look, root, prober, workspace):
-    """It did not ask whether pictures are mirrored; what is unreadable stays so."""
+    """It did not ask whether pictures are mirrored."""
     (root / "a.mp4").write_text("a")
     (root / "b.mp4").touch()
     videos = [("a", ""), ("b", "")]
@@ -190,6 +192,65 @@ def test_survey_after_an_earlier_version(look, root, prober, workspace):
     assert prober.asked == ["a.mp4"]
     look(*videos)
     assert prober.asked == []
+
+
+@pytest.mark.parametrize("version", [{"av": "1.0"}, None])
+def test_survey_what_another_pyav_found_bad_or_odd_is_probed_again(look, root, prober, version):
+    """None: a table from before there was a record of it."""
+    said = {
+        "a": Probe("ok", **FACTS),
+        "b": Probe("ok", "odd", **FACTS),
+        "c": Probe("unreadable", "TypeErr"),
+    }
+    for name in said:
+        (root / f"{name}.mp4").write_text(name)
+    videos = [(name, "") for name in said]
+    prober.probe = lambda path, fps: said[path.stem]
+    prober.version = version
+    look(*videos)
+    prober.version = PROBED_WITH
+    prober.probe = lambda path, fps: Probe("ok", **FACTS)
+    assert look(*videos)["error"].to_list() == [None, None, None]
+    assert sorted(prober.asked) == ["b.mp4", "c.mp4"]
+    look(*videos)
+    assert prober.asked == []
+
+
+def test_survey_what_met_a_fault_of_the_program_is_probed_again(look, root, prober):
+    for name in "ab":
+        (root / f"{name}.mp4").write_text(name)
+    fault = str(ProgramError.of(TypeError("no rate")))
+    prober.probe = lambda path, fps: (
+        Probe("unreadable", fault) if path.stem == "a" else Probe("ok", **FACTS)
+    )
+    videos = [("a", ""), ("b", "")]
+    assert look(*videos)["status"].to_list() == ["unreadable", "ok"]
+    look(*videos)
+    assert prober.asked == ["a.mp4"]
+
+
+def test_survey_where_no_video_can_be_read_the_installation_is_looked_at(
+    look, root, prober, monkeypatch, workspace
+):
+    for name in "ab":
+        (root / f"{name}.mp4").touch()
+    assert look(("a", ""), ("b", ""))["status"].to_list() == ["unreadable"] * 2  # it reads the film
+    asked, table = [], workspace.table("k", "videos")
+    before = table.read_bytes()
+
+    def at_fault(executor):
+        asked.append(executor)
+        raise InstallationError("installation", "broken", got="a", expected="b", fix="c")
+
+    monkeypatch.setattr(module, "check_installation", at_fault)
+    with pytest.raises(InstallationError):
+        look(("a", ""), ("b", ""), retry_unreadable=True)
+    assert table.read_bytes() == before
+    assert len(asked) == 1
+    (root / "c.mp4").write_text("c")
+    (root / "d.mp4").touch()
+    look(("c", ""), ("d", ""))  # one of them can be read
+    assert len(asked) == 1
 
 
 def test_a_damaged_table_of_an_earlier_survey_is_no_obstacle(look, root, prober, workspace):

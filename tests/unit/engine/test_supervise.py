@@ -23,12 +23,14 @@ from tests.processes import workers
 
 DEAF = "__import__('signal').signal(15, __import__('signal').SIG_IGN)"
 HANG = f"{DEAF}, __import__('time').sleep(600)"
+SPIN = f"{DEAF}, all(n == 0 for n in iter(int, 1))"
 SWELL = "[bytearray(10**7) for _ in range(10**6)]"
 EXIT = "__import__('os')._exit(7)"
 ABORT = "__import__('os').abort()"
 linux = pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
 SEGFAULT = "__import__('os').kill(__import__('os').getpid(), 11)"
 PID = "__import__('os').getpid()"
+STOP = f"__import__('os').kill({PID}, {int(signal.SIGSTOP)}) or 2"
 
 
 def test_every_item_is_answered_once_whatever_happens_to_its_worker():
@@ -37,7 +39,7 @@ def test_every_item_is_answered_once_whatever_happens_to_its_worker():
         "1 / 0": Failure("ZeroDivisionError: division by zero"),
         "int('a\\n  b')": Failure(r"ValueError: invalid literal for int() with base 10: 'a\n b'"),
         "lambda: 0": None,
-        HANG: Failure("no answer within 1 s", lost=True),
+        SPIN: Failure("no answer within 1 s of processor time", lost=True),
         EXIT: Failure("worker died, exit code 7", lost=True),
         ABORT: Failure("worker died, signal 6 (Aborted)", lost=True),
         SEGFAULT: Failure("worker died, signal 11 (Segmentation fault)", lost=True),
@@ -51,6 +53,45 @@ def test_every_item_is_answered_once_whatever_happens_to_its_worker():
     del answers["lambda: 0"]
     assert by_item == answers
     assert not workers()
+
+
+def test_run_worker_that_only_sleeps_is_given_up_as_stuck():
+    """It uses no processor time, so only the clock can tell: five times the deadline."""
+    began = time.monotonic()
+    found = dict(supervise.run(eval, [HANG, "1"], jobs=2, deadline_s=0.3))
+    assert found == {HANG: Failure("no sign of work for 1.5 s", lost=True, stuck=True), "1": 1}
+    assert time.monotonic() - began >= 1.5
+
+
+READS = """[
+    (file.seek(0), file.read(1), __import__('time').sleep(0.1))
+    for file in [open('/dev/zero', 'rb', buffering=0)]
+    for _ in range(40)
+] and 1"""
+
+
+@linux
+def test_run_worker_that_waits_for_a_slow_disk_is_waited_for():
+    """It gets a byte every tenth of a second for 4 s and hardly computes; stuck would be 1.5 s."""
+    assert dict(supervise.run(eval, [READS], jobs=1, deadline_s=0.3)) == {READS: 1}
+
+
+def test_pool_worker_that_is_stopped_and_goes_on_answers():
+    with Pool(eval, 1, deadline_s=1) as pool:
+        worker = _ask(pool, PID)
+        pool.submit("", STOP)
+        began = time.monotonic()
+        while time.monotonic() < began + 2.5:  # past the deadline by the clock
+            assert pool.wait(0.2) == []
+        os.kill(worker, signal.SIGCONT)
+        assert _answer(pool) == 2
+        assert _ask(pool, PID) == worker
+
+
+def test_pool_worker_that_stays_stopped_is_replaced():
+    with Pool(eval, 1, deadline_s=0.3) as pool:
+        assert _ask(pool, STOP) == Failure("no sign of work for 1.5 s", lost=True, stuck=True)
+        assert _ask(pool, "1 + 1") == 2
 
 
 def test_the_deadline_is_for_one_item_not_for_all():
@@ -107,6 +148,10 @@ def test_memory_that_is_used_up_beneath_another_error_counts_too():
 
 def _ask(pool, item):
     pool.submit(item, item)
+    return _answer(pool)
+
+
+def _answer(pool):
     while not (answers := pool.wait()):
         pass
     [(_, answer)] = answers

@@ -125,7 +125,7 @@ def test_a_unit_that_costs_its_process_is_tried_again(executor, work, notes):
 def test_a_unit_that_hangs_is_given_up(executor, work, notes):
     limits = Limits(deadline_s=1.0, attempts=1)
     found = do(work, executor, [unit(1, notes, "hangs"), unit(2, notes)], limits)
-    assert found["001"].reasons == ("no answer within 1 s",)
+    assert found["001"].reasons == ("no answer within 1 s of processor time",)
     assert found["002"].result["square"] == 4
 
 

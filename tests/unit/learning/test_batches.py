@@ -186,7 +186,7 @@ def hostile_clips(tmp_path):
 def test_hostile_files_cost_their_samples_alone_and_are_asked_once(hostile_clips):
     drawn = samples(hostile_clips)
     order = EpochBatches(16, 4, seed=3)
-    limits = {"timeout_s": 2.0, "memory_mb": 256}
+    limits = {"timeout_s": 1.0, "memory_mb": 256}
     one, three = (batches(drawn, 4, workers, order, **limits) for workers in (1, 3))
     assert same(one, three)
     failed = [failure for batch in one for failure in batch["failed"]]
@@ -206,7 +206,7 @@ def test_hostile_files_cost_their_samples_alone_and_are_asked_once(hostile_clips
 def test_a_file_that_the_other_decoder_reads_is_read(clips):
     hostile.corrupt(clips[1].path, "rescued")
     sound = [clips[0], clips[1], clips[3], clips[1]]
-    (batch,) = batches(samples(sound), 4, 2, timeout_s=2.0)
+    (batch,) = batches(samples(sound), 4, 2, timeout_s=1.0)
     assert batch["failed"] == []
     colours = batch["fpv"]["clips"].numpy().mean(axis=(1, 2, 3))
     for row, place in enumerate((0, 1, 3, 1)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from itertools import count
 
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 
 from sumlctl import config
-from sumlctl.errors import SumlError
+from sumlctl.engine import deadline
+from sumlctl.errors import InstallationError, SumlError
 from sumlctl.learning import reading
 from sumlctl.learning.clips import Clip
 from sumlctl.learning.in_turn import One, in_turn
@@ -142,6 +144,102 @@ def test_quarantine_outlasts_the_reading_and_can_be_told(numbered):
         reader.quarantine([failure])
         assert read(reader, window) == again
         assert not workers()
+
+
+@pytest.mark.usefixtures("decoder_stub")
+def test_reader_file_that_was_stuck_once_is_read(numbered):
+    """As where a disk paused: no quarantine, and no other decoder."""
+    hostile.corrupt(numbered, "pause")
+    window = Window(Clip("d/0", numbered, 0, 1, 10.0), np.zeros(1), 48, keep=True)
+    with Reader(1, 0.3, 512, cache_mb=64) as reader:
+        (pixels,) = read(reader, window)
+        assert greys(pixels) == [0]
+        assert reader.quarantined == []
+        assert reader._first_loss == {}
+
+
+@pytest.mark.usefixtures("decoder_stub")
+def test_reader_file_that_is_always_stuck_is_in_quarantine_where_others_are_read(
+    numbered, monkeypatch
+):
+    monkeypatch.setattr(deadline, "STUCK", 2)
+    hostile.corrupt(numbered, "stuck")
+    stuck = Window(Clip("d/0", numbered, 0, 1, 10.0), np.zeros(1), 48)
+    sound = Window(Clip("d/1", numbered.with_suffix(".whole.mp4"), 0, 1, 10.0), np.zeros(1), 48)
+    reason = "no sign of work for 0.6 s; with decord: no sign of work for 0.6 s"
+    with Reader(1, 0.3, 512) as reader:
+        assert read(reader, stuck) == [Failure("d/0", reason)]  # the machine may be at fault
+        assert reader.quarantined == []
+        failed, pixels = read(reader, stuck, sound)
+        assert failed == Failure("d/0", reason, str(numbered))
+        assert greys(pixels) == [0]
+        assert reader.quarantined == [failed]
+
+
+@pytest.mark.parametrize("processes", [0, 1])
+def test_reader_fault_of_the_program_is_shown_and_costs_no_file(
+    workspace, monkeypatch, capsys, processes
+):
+    small_world.build(workspace)
+    root, table = workspace.data("ego", "videos"), workspace.table("ego", "videos")
+    before = table.read_bytes()
+    hostile.corrupt(root / "v0.mp4", "bug")
+    words = [f"workers={processes}", *hostile.LIMITS]
+    pipeline = config.load(workspace.pipelines / "small.toml", words)
+    monkeypatch.setenv("PYTHONPATH", hostile.python_path())
+    if not processes:
+        monkeypatch.setattr(reading, "read_frames", _refuse_words(reading.read_frames))
+    windows = [
+        Window(Clip(f"ego/{i}", root / f"v{i % 2}.mp4", 0, 1, 8.0), np.zeros(1), 48, keep=True)
+        for i in range(4)
+    ]
+    with open_reader(workspace, pipeline) as reader:
+        first, _, second, _ = read(reader, *windows)
+        assert reader.quarantined == []
+        assert reader.sound == {str(root / "v1.mp4")}
+    for failure, clip_id in ((first, "ego/0"), (second, "ego/2")):
+        assert (failure.clip_id, failure.file) == (clip_id, "")
+        assert failure.reason.startswith("sumlctl/learning/reading.py:")
+        text = "fault of the program, and not of the video, got TypeError: NoneType where a rate"
+        assert text in failure.reason
+    assert table.read_bytes() == before
+    assert capsys.readouterr().err.count("fault of the program") == 1
+
+
+def _refuse_words(read_frames):
+    """As the stub does in other processes."""
+
+    def refuse(path, times_s, **options):
+        if path.read_bytes()[:3] == b"bug":
+            raise TypeError("NoneType where a rate should be")
+        return read_frames(path, times_s, **options)
+
+    return refuse
+
+
+@pytest.mark.parametrize("processes", [0, 2])
+def test_reader_broken_installation_ends_it_and_marks_nothing(workspace, monkeypatch, processes):
+    """Not even a file that cost a process before."""
+    small_world.build(workspace)
+    root, table = workspace.data("ego", "videos"), workspace.table("ego", "videos")
+    before = table.read_bytes()
+    pipeline = config.load(workspace.pipelines / "small.toml", [f"workers={processes}"])
+    windows = [
+        Window(Clip(f"ego/{i}", root / f"v{i}.mp4", 0, 1, 8.0), np.zeros(1), 48) for i in range(3)
+    ]
+    broken = hostile.ROOT / "tests" / "broken_av"
+    monkeypatch.setenv("PYTHONPATH", f"{broken}{os.pathsep}{hostile.ROOT}")
+    if not processes:
+        monkeypatch.setattr(av, "open", lambda *_, **__: {}["metadata_errors"])
+    lost = Failure("ego/7", "worker died", str(root / "v7.mp4"))
+    with (
+        pytest.raises(InstallationError, match=rf"Error: .*metadata_errors.*av {av.__version__}"),
+        open_reader(workspace, pipeline) as reader,
+    ):
+        reader.quarantine([lost])
+        read(reader, *windows)
+    assert table.read_bytes() == before
+    assert not workers()
 
 
 @pytest.mark.usefixtures("decoder_stub")
