@@ -10,7 +10,7 @@ from typing import Any
 from sumlctl import provenance, shipped
 from sumlctl.workflow.for_run import Decode
 from sumlctl.workflow.step import Step, options, under
-from sumlctl.workspace import Workspace
+from sumlctl.workspace import Workspace, resolved
 
 # Options that go without saying.
 _MINING = {
@@ -35,7 +35,7 @@ def index(
     """Annotations and videos -> tables of a dataset; folders are named where they are not usual."""
     card = shipped.find("manifests", dataset, workspace.manifests)
     folders = {"annotations": annotations, "videos": videos}
-    given = {key: str(path.resolve()) for key, path in folders.items() if path is not None}
+    given = {key: str(resolved(path)) for key, path in folders.items() if path is not None}
     folder = annotations or workspace.data(dataset, "annotations")
     clips = workspace.table(dataset, "clips")
 
