@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench matrix clean
 
 demo: $(READY)
 	$(BIN)/sumlctl demo --workspace demo
@@ -21,6 +21,10 @@ check: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+# Every Python that is there, oldest and newest packages; hours. MATRIX_PYTHONS names interpreters.
+matrix: $(READY)
+	$(BIN)/python tools/matrix.py
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

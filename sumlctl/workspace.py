@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -170,16 +171,36 @@ class Workspace:
     def relative(self, path: Path) -> str:
         """`path` as the workspace names it, so that provenance does not depend on the machine."""
         try:
-            return path.resolve().relative_to(self.root.resolve()).as_posix()
+            return resolved(path).relative_to(resolved(self.root)).as_posix()
         except ValueError:
             return path.name
 
     def relative_or_absolute(self, path: Path) -> str:
         """`path` relative to the workspace when it lies in it, else absolute."""
-        resolved = path.resolve()
-        if resolved.is_relative_to(self.root.resolve()):
-            return resolved.relative_to(self.root.resolve()).as_posix()
-        return resolved.as_posix()
+        target, root = resolved(path), resolved(self.root)
+        if target.is_relative_to(root):
+            return target.relative_to(root).as_posix()
+        return target.as_posix()
+
+
+def resolved(path: Path) -> Path:
+    """Return the absolute path without links.
+
+    Raises:
+        SumlError: its links lead in a circle. `Path.resolve` raises for those up to Python 3.12.
+    """
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise SumlError(
+                path,
+                "links lead in a circle",
+                got="a link that leads back to itself",
+                expected="a file or folder",
+                fix="Correct the link.",
+            ) from error
+    return path.resolve()
 
 
 def _one(name: str) -> str:
@@ -220,8 +241,8 @@ def inside(root: Path, relative: str, where: object) -> Path:
     """
     path = root / relative
     try:
-        stays = "\0" not in relative and path.resolve().is_relative_to(root.resolve())
-    except (OSError, RuntimeError):  # links in a circle
+        stays = "\0" not in relative and resolved(path).is_relative_to(resolved(root))
+    except (OSError, SumlError):  # links in a circle
         stays = False
     if not stays:
         raise SumlError(

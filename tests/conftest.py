@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -46,12 +46,24 @@ def ray_cluster() -> Iterator[str]:
         root = str(Path(__file__).parents[1])
         patch.setenv("PYTHONPATH", os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        from ray.cluster_utils import Cluster
-
-        nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-        nodes.add_node(num_cpus=1)
+        nodes = _two_nodes()
         yield nodes.address
         nodes.shutdown()
+
+
+def _two_nodes(attempts: int = 3) -> Any:
+    from ray.cluster_utils import Cluster
+
+    nodes = Cluster()
+    try:
+        nodes.add_node(num_cpus=1)
+        nodes.add_node(num_cpus=1)
+    except Exception:  # a bare one: Ray gives a node 30 s to start, whatever else the machine does
+        nodes.shutdown()
+        if attempts == 1:
+            raise
+        return _two_nodes(attempts - 1)
+    return nodes
 
 
 @pytest.fixture

@@ -81,6 +81,7 @@ def main() -> None:
     debug = "--debug" in sys.argv
     words = [word for word in sys.argv[1:] if word != "--debug"]
     try:
+        _insist_on_posix()
         app(words)
     except SystemExit as stop:
         if stop.code == _INTERRUPTED:
@@ -95,6 +96,22 @@ def main() -> None:
         process = f"process {os.environ.get('RANK', '')}: " if console.is_silent() else ""
         sys.stderr.write(f"error: {process}{_wording(error)}\n")
         sys.exit(1)
+
+
+def _insist_on_posix() -> None:
+    """Refuse Windows, where everything installs.
+
+    Raises:
+        SumlError: worker processes are limited, locked and watched in ways that only POSIX has.
+    """
+    if sys.platform == "win32":
+        raise SumlError(
+            "sumlctl",
+            "Windows cannot run it",
+            got="Windows",
+            expected="Linux or macOS",
+            fix="Use the Windows Subsystem for Linux (WSL 2).",
+        )
 
 
 def _wording(error: Exception) -> str:

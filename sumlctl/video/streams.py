@@ -16,6 +16,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from sumlctl.errors import SumlError
+from sumlctl.video.av_versions import declared_rate, open_input, time_base
 
 # Times that a container rounds to milliseconds may lie half of one after their frame's true time.
 ROUNDING_S = 0.0005 + 1e-6
@@ -91,7 +92,7 @@ def open_stream(path: Path) -> tuple[InputContainer, VideoStream]:
         SumlError: there is no video stream.
         av.FFmpegError: not a file that FFmpeg can open.
     """
-    container = av.open(str(path.absolute()), metadata_errors="replace")
+    container = open_input(path)
     stream = _film(path, container)
     if stream is None:
         container.close()
@@ -134,7 +135,7 @@ def _film(path: Path, container: InputContainer) -> VideoStream | None:
 def _count_ahead(path: Path, streams: Iterable[int]) -> dict[int, int]:
     """Return how many of a file's first video packets belong to each of some streams."""
     counts = dict.fromkeys(streams, 0)
-    with av.open(str(path.absolute()), metadata_errors="replace") as container:
+    with open_input(path) as container:
         packets = container.demux([s for s in container.streams.video if s.index in counts])
         try:
             for packet in islice(packets, _LOOKED_AHEAD):
@@ -184,11 +185,12 @@ def stamped_from(container: InputContainer, stream: VideoStream, pts: int) -> It
     Raises:
         av.FFmpegError: as `stamped`.
     """
-    assert stream.time_base is not None
+    tick = time_base(stream)
+    assert tick is not None
     fault = None
     for seconds_back in SEEKS_BACK_S:
         try:
-            container.seek(pts - int(seconds_back / stream.time_base), stream=stream)
+            container.seek(pts - int(seconds_back / tick), stream=stream)
         except av.FFmpegError:
             break
         onward = stamped(container, stream)
@@ -201,7 +203,7 @@ def stamped_from(container: InputContainer, stream: VideoStream, pts: int) -> It
             yield head
             yield from onward
             return
-    if fault and pts * stream.time_base > SEEKS_BACK_S[-1]:
+    if fault and pts * tick > SEEKS_BACK_S[-1]:
         raise fault  # damage; all the file before it would tell no more
     with open_video(Path(container.name)) as (afresh, same_stream):
         yield from stamped(afresh, same_stream)
@@ -217,8 +219,8 @@ def scan(path: Path) -> Scan:
     shown: list[Span] = []
     hidden, last_keyframe, closed, fault = 0, 0, True, None
     with open_video(path) as (container, stream):
-        tick, claimed = stream.time_base or Fraction(1), stream.frames
-        declared_rate = stream.average_rate or 1 / tick
+        tick, claimed = time_base(stream) or Fraction(1), stream.frames
+        rate = declared_rate(stream) or 1 / tick
         names = container.format.name, stream.codec_context.name
         try:
             for packet in container.demux(stream):
@@ -235,7 +237,7 @@ def scan(path: Path) -> Scan:
             fault = reason(error)
     expected = claimed - hidden if claimed else len(shown)
     shown.sort()
-    return Scan(*names, tick, declared_rate, expected, shown, hidden, last_keyframe, closed, fault)
+    return Scan(*names, tick, rate, expected, shown, hidden, last_keyframe, closed, fault)
 
 
 def reason(error: Exception) -> str:

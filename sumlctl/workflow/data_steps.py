@@ -12,7 +12,7 @@ from sumlctl.mining.options import MiningOptions
 from sumlctl.workflow import receipts
 from sumlctl.workflow.for_run import Decode
 from sumlctl.workflow.step import Step, options, under
-from sumlctl.workspace import Workspace
+from sumlctl.workspace import Workspace, resolved
 
 # Options that go without saying.
 _MINING = {**vars(MiningOptions()), "min_similarity": None, "split": "train", "match": "text"}
@@ -39,7 +39,7 @@ def index(
     """Annotations and videos -> tables of a dataset; folders are named where they are not usual."""
     card = shipped.find("manifests", dataset, workspace.manifests)
     unusual = workspace.unusual(dataset, {"annotations": annotations, "videos": videos})
-    given = {key: str(path.resolve()) for key, path in unusual.items()}
+    given = {key: str(resolved(path)) for key, path in unusual.items()}
     if bad_rows != "drop":
         given["bad_rows"] = bad_rows
     folder = annotations or workspace.data(dataset, "annotations")

@@ -8,7 +8,7 @@ import pytest
 
 from sumlctl import provenance
 from sumlctl.errors import SumlError
-from sumlctl.workspace import Workspace, inside
+from sumlctl.workspace import Workspace, inside, resolved
 
 
 def test_paths_are_those_of_the_contract():
@@ -114,6 +114,24 @@ def test_the_root_itself_may_be_a_link(tmp_path):
     (tmp_path / "disk").mkdir()
     (tmp_path / "videos").symlink_to(tmp_path / "disk")
     assert inside(tmp_path / "videos", "a.mp4", "here") == tmp_path / "videos/a.mp4"
+
+
+@pytest.mark.parametrize("name", ["loop", "loop/x", "there/x"])
+def test_links_in_a_circle_are_one_clear_error(tmp_path, name):
+    """Python 3.13 no longer raises for them, 3.11 raised a RuntimeError."""
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "there").symlink_to("back")
+    (tmp_path / "back").symlink_to("there")
+    with pytest.raises(SumlError, match="links lead in a circle"):
+        resolved(tmp_path / name)
+    with pytest.raises(SumlError, match="path leaves its folder"):
+        inside(tmp_path, name, "here")
+
+
+def test_resolved_follows_links_and_needs_no_file(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to("disk")
+    assert resolved(tmp_path / "link/none.mp4") == tmp_path.resolve() / "disk/none.mp4"
 
 
 def test_weights_lie_in_the_workspace_or_where_one_is(monkeypatch, tmp_path):

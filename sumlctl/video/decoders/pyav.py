@@ -18,6 +18,7 @@ import numpy as np
 from av import Packet, VideoFrame
 from av.video.reformatter import VideoReformatter
 
+from sumlctl.video.av_versions import declared_rate, time_base
 from sumlctl.video.decoders import DecodeError, Shown, on_screen, reduced, refuse_outside
 from sumlctl.video.streams import (
     REORDERED,
@@ -70,12 +71,12 @@ class PyavDecoder:
         except av.FFmpegError as error:
             self.close()
             raise self._fault("cannot be read", error) from error
-        tick = self._stream.time_base
+        tick = time_base(self._stream)
         if head is None or tick is None:
             self.close()
             raise self._fault("no frame decodes", None)
         self._first, self._tick = head.pts, tick
-        self._frame_s = float(1 / (self._stream.average_rate or 1 / tick))
+        self._frame_s = float(1 / (declared_rate(self._stream) or 1 / tick))
         self.orientation = orientation(head.frame)
         self._upright = Upright(self.orientation)
         upright = self._upright(head.frame)

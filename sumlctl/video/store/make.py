@@ -15,6 +15,7 @@ import numpy as np
 
 from sumlctl.errors import SumlError
 from sumlctl.tables import whole_file
+from sumlctl.video.av_versions import declared_rate, time_base
 from sumlctl.video.decoders.pyav import PyavDecoder
 from sumlctl.video.installation import with_fault_check
 from sumlctl.video.store.encode import Encoded, Settings, encode
@@ -125,7 +126,7 @@ def _encoded(job: Job) -> tuple[Fraction, Encoded, float]:
     steps = np.linspace(job.span.start_s, job.span.stop_s, _SAMPLES + 2)[1:-1]
     try:
         with open_video(job.source) as (container, stream):
-            tick = stream.time_base
+            tick = time_base(stream)
             assert tick is not None
             frames = _frames(job, container, stream, tick)
             head = next(frames)
@@ -143,7 +144,7 @@ def _frames(
     """The frames on screen during the span, with their ticks since the video's first frame."""
     import av
 
-    span, rate = job.span, stream.average_rate or 1 / tick
+    span, rate = job.span, declared_rate(stream) or 1 / tick
     head = next(stamped(container, stream), None)
     if head is None:
         _refuse(job, "no frame decodes", "none")
@@ -179,8 +180,9 @@ def _checked(job: Job, segment: Segment, encoded: Encoded) -> float:
 
     with av.open(str(segment.path)) as container:
         stream = container.streams.video[0]
-        assert stream.time_base is not None
-        ratio = stream.time_base / segment.tick
+        stored_tick = time_base(stream)
+        assert stored_tick is not None
+        ratio = stored_tick / segment.tick
         stamps = sorted(p.pts for p in container.demux(stream) if p.pts is not None)
     if [segment.first_tick + (pts - stamps[0]) * ratio for pts in stamps] != encoded.ticks:
         _refuse(job, "frames would be stored with other timestamps", f"{len(stamps):,} frames")

@@ -61,6 +61,19 @@ def test_debug_shows_the_traceback(sumlctl, monkeypatch: pytest.MonkeyPatch) -> 
         main()
 
 
+@pytest.mark.parametrize("words", [["datasets"], ["--help"], ["index", "ek55"]])
+def test_main_on_windows_is_one_line(
+    sumlctl, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.setattr("sys.platform", "win32")
+    outcome = sumlctl(*words)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err == (
+        "error: sumlctl: Windows cannot run it, got Windows; expected Linux or macOS. "
+        "Use the Windows Subsystem for Linux (WSL 2).\n"
+    )
+
+
 def test_an_unexpected_fault_is_one_line_too(sumlctl, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a bug")

@@ -65,8 +65,6 @@ def write(
         stream.codec_context.time_base = Fraction(1, ticks)
         stream.gop_size, stream.codec_context.max_b_frames = gop, b_frames
         stream.options = options or {}
-        if rotation:
-            stream.set_display_rotation(rotation)
         for number in [*range(n), None]:
             frame = None
             if number is not None:
@@ -77,6 +75,9 @@ def write(
                 packet.pts -= shift
                 packet.dts -= shift
                 sink.mux(packet)
+    if rotation:
+        cos, sin = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[rotation]
+        matrix = (cos, -sin, sin, cos)
     if matrix:
         show_by(path, matrix)
     return path
