@@ -15,6 +15,7 @@ from sumlctl import console, locks
 from sumlctl.cli.common import (
     HERE,
     AddressOption,
+    DecoderOption,
     DeviceOption,
     Engine,
     EngineOption,
@@ -64,6 +65,7 @@ def index(
     engine: EngineOption = Engine.LOCAL,
     address: AddressOption = None,
     strict: Annotated[bool, typer.Option(help="Fail when anything is missing.")] = False,
+    decoder: DecoderOption = None,
     workspace: WorkspaceOption = HERE,
     json: JsonOption = False,
 ) -> None:
@@ -85,6 +87,7 @@ def index(
                         videos=videos,
                         executor=who,
                         retry_unreadable=retry is Retry.UNREADABLE,
+                        decoder=decoder or "auto",
                     )
                     receipts.leave(workspace, step)
             done.append(found)
@@ -108,6 +111,12 @@ def _show_index(done: Any) -> None:
         if len(videos) > _MOST_NAMED:
             more = len(videos) - _MOST_NAMED
             console.warn(f"{done.dataset}: {more:,} more videos; the table has the reasons")
+    if done.doubted:
+        more = f" and {len(done.doubted) - _MOST_NAMED:,} more" * (len(done.doubted) > _MOST_NAMED)
+        console.warn(
+            f"{done.dataset}: decord is not trusted with {len(done.doubted):,} videos: "
+            f"{', '.join(done.doubted[:_MOST_NAMED])}{more}; column `decord` of the videos table"
+        )
     for path in done.written:
         console.note(f"wrote {path}")
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption, command_line
+from sumlctl.cli.common import HERE, DecoderOption, JsonOption, WorkspaceOption, command_line
 from sumlctl.workspace import Workspace
 
 
@@ -34,6 +34,7 @@ def train(
     precision: Annotated[
         str | None, typer.Option(help="auto, 32-true, bf16-mixed or 16-mixed.")
     ] = None,
+    decoder: DecoderOption = None,
     run: Annotated[str | None, typer.Option(help="Name of the new run.")] = None,
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")
@@ -60,6 +61,7 @@ def train(
         "devices": devices,
         "nodes": nodes,
         "precision": precision,
+        "decoder": decoder,
     }
     overrides = [*config.overrides(options), *(settings or ())]
     file = _pipeline_file(workspace, pipeline, resume)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from sumlctl.datasets.survey import survey
 from sumlctl.engine.executors import HERE, Executor
 from sumlctl.engine.units import Work
 from sumlctl.errors import SumlError
+from sumlctl.video.read import require
 from sumlctl.workspace import Workspace
 
 # Annotations round to hundredths of a second and may name the frame after the last.
@@ -35,6 +36,7 @@ class Indexed:
         flawed: video id -> what is wrong with a video that can be read all the same.
         notes: what the reader had to say.
         written: the tables written.
+        doubted: the videos that decord is not trusted with, where it is the one that was chosen.
     """
 
     dataset: str
@@ -43,6 +45,7 @@ class Indexed:
     flawed: dict[str, str]
     notes: tuple[str, ...]
     written: tuple[Path, ...]
+    doubted: list[str] = field(default_factory=list)
 
 
 def index(
@@ -53,6 +56,7 @@ def index(
     videos: Path | None = None,
     executor: Executor = HERE,
     retry_unreadable: bool = False,
+    decoder: str = "auto",
 ) -> Indexed:
     """Reads a dataset's annotations, probes its videos, writes both tables.
 
@@ -64,6 +68,7 @@ def index(
         videos: folder of video files; default as the workspace has it.
         executor: who probes the videos.
         retry_unreadable: whether videos found unreadable before are probed again, more thoroughly.
+        decoder: `pyav` leaves decord unasked; with `decord`, what it is not trusted with is named.
 
     Raises:
         SumlError: any fault in the card or the annotations.
@@ -78,9 +83,9 @@ def index(
 
     table = workspace.table(dataset, "videos")
     work = Work(workspace.units(f"index {dataset}"))
-    found = survey(
-        card, told.rows, videos, table, work, executor, retry_unreadable=retry_unreadable
-    )
+    require(decoder)
+    how = {"retry_unreadable": retry_unreadable, "decoder": decoder}
+    found = survey(card, told.rows, videos, table, work, executor, **how)
     clips = _clips(card, told.rows, found)
     read = dict.fromkeys([*told.files, *class_lists])
     inputs = {path.relative_to(annotations).as_posix(): tables.digest(path) for path in read}
@@ -101,7 +106,13 @@ def index(
         dict(said.filter(~bad).select("video_id", "error").iter_rows()),
         told.notes,
         written,
+        _doubted(found) if decoder == "decord" else [],
     )
+
+
+def _doubted(videos: pl.DataFrame) -> list[str]:
+    doubted = videos.filter(status="ok", decord="doubted")
+    return doubted.get_column("video_id").to_list()
 
 
 def _check_viewpoints(card: cards.Card, rows: pl.DataFrame) -> None:

@@ -28,6 +28,7 @@ def survey(
     executor: Executor = HERE,
     *,
     retry_unreadable: bool = False,
+    decoder: str = "auto",
 ) -> pl.DataFrame:
     """The videos table of a dataset.
 
@@ -42,6 +43,8 @@ def survey(
         executor: who probes.
         retry_unreadable: whether those that the earlier table has as unreadable are probed again,
             from the first frame to the last.
+        decoder: `pyav` leaves decord out; `decord` has files that it was not asked about probed
+            again.
     """
     known = _known(table, readable_only=retry_unreadable)
     ids = clips.select("video_id", "participant").unique("video_id", maintain_order=True)
@@ -56,12 +59,14 @@ def survey(
         size_bytes, mtime_ns = stamp(path)
         old = known.get((relative, size_bytes, mtime_ns))
         of_other_rate = size_bytes is None and old and old["fps"] != card.folder_fps(video_id)
-        if old is not None and not of_other_rate:
+        not_asked = decoder == "decord" and old and _decord_was_not_asked(old)
+        if old is not None and not of_other_rate and not not_asked:
             rows[video_id] = old | row | {"status": old["status"]}
         else:
             pending.setdefault(path, []).append(video_id)
     if pending:
-        _probe(card, pending, rows, work, executor, whole=retry_unreadable)
+        how = {"whole": retry_unreadable, "ask_decord": decoder != "pyav"}
+        _probe(card, pending, rows, work, executor, **how)
     elif known:
         note(f"{card.name}: no video has changed since the last index")
     return _frame(rows)
@@ -73,16 +78,22 @@ def _probe(
     rows: dict[str, dict[str, Any]],
     work: Work,
     executor: Executor,
-    whole: bool,
+    **how: bool,
 ) -> None:
     rates = {path: card.folder_fps(video_id) for path, (video_id, *_) in pending.items()}
     with progress(f"probing {card.name}", len(pending), "videos") as bar:
-        for path, result in probe_many(rates, work, executor, whole=whole):
+        for path, result in probe_many(rates, work, executor, **how):
             size_bytes, mtime_ns = stamp(path)
             for video_id in pending[path]:
                 rows[video_id] |= asdict(result)
                 rows[video_id] |= {"size_bytes": size_bytes, "mtime_ns": mtime_ns}
             bar.advance()
+
+
+def _decord_was_not_asked(row: dict[str, Any]) -> bool:
+    """Whether a file's row is of an earlier version, of `--decoder pyav` or without decord."""
+    is_file = row["size_bytes"] is not None
+    return is_file and row["status"] == "ok" and row["decord"] not in ("trusted", "doubted")
 
 
 def _locate(card: Card, root: Path, video_id: str, participant: str) -> tuple[str, Path | None]:

@@ -63,7 +63,7 @@ def prepare(
     if quarantined is None:
         used = [chosen.fpv, *chosen.tpv] if method.uses_tpv else [chosen.fpv]
         quarantined = quarantine.now(workspace, used)
-    pair_set = pairs.load(workspace, pipeline.data, method.uses_tpv, quarantined)
+    pair_set = pairs.load(workspace, pipeline.data, method.uses_tpv, quarantined, pipeline)
     _say_which_stores_are_small(pair_set, pipeline.input.short_side[1])
     tasks = {"fpv": fpv_tasks(pair_set.fpv.vocabularies)}
     dimension = None

@@ -57,6 +57,7 @@ class Scan(NamedTuple):
         last_keyframe: timestamp of it.
         closed: whether nothing is shown before the keyframe that it follows in the file.
         fault: why the packets end early, if they do.
+        profile: FFmpeg's name of the codec's profile.
     """
 
     container: str
@@ -69,6 +70,7 @@ class Scan(NamedTuple):
     last_keyframe: int
     closed: bool
     fault: str | None
+    profile: str | None = None
 
 
 @contextmanager
@@ -180,6 +182,7 @@ def scan(path: Path) -> Scan:
         tick, claimed = stream.time_base or Fraction(1), stream.frames
         declared_rate = stream.average_rate or 1 / tick
         names = container.format.name, stream.codec_context.name
+        profile = stream.codec_context.profile
         try:
             for packet in container.demux(stream):
                 if packet.pts is None:
@@ -195,7 +198,8 @@ def scan(path: Path) -> Scan:
             fault = reason(error)
     expected = claimed - hidden if claimed else len(shown)
     shown.sort()
-    return Scan(*names, tick, declared_rate, expected, shown, hidden, last_keyframe, closed, fault)
+    found = expected, shown, hidden, last_keyframe, closed, fault, profile
+    return Scan(*names, tick, declared_rate, *found)
 
 
 def reason(error: Exception) -> str:

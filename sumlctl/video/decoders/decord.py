@@ -5,7 +5,9 @@ after a seek in HEVC and in open groups of pictures, where an edit list hides fr
 reads H.264 in MP4 and Matroska only, where the packets, as PyAV reads them, show nothing of the
 kind, decord lists their timestamps, and pictures after a seek are those that PyAV finds there.
 Over damage it goes on with pictures that its FFmpeg makes up. All that tells of it is what FFmpeg
-writes to stderr: whatever does so is refused.
+writes to stderr: whatever does so is refused. FFmpeg writes from decord's own threads, which go on
+decoding after a request; so that a line is blamed on the file that it is about, one file is read at
+a time, and after each request decord's thread is ended, which a seek does.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import RLock
 
 import av
 import decord
@@ -35,27 +38,47 @@ from sumlctl.video.decoders import (
 from sumlctl.video.decoders.pyav import STAMPED_PACKETS, PyavDecoder
 from sumlctl.video.streams import Scan, reason, scan
 
+_REFUSES = "decord cannot read it"
 _SAME_S = 0.002  # its timestamps are float32
 # Where it cannot decode it repeats a frame, in up to this share of a video.
 _MOST_REPEATED = 1e-9
 _STDERR = 2
+# How FFmpeg's lines and decord's begin: `[h264 @ 0x55d0c8]` and `[16:20:07]`.
+_COMPLAINT = re.compile(rb"\[(\S+ @ 0x[0-9a-f]+|\d\d:\d\d:\d\d)\]")
+# An idle reader keeps the pictures of its last requests, and its decoder's, in RGB.
+_PICTURES_KEPT, _READER_BYTES = 32, 20 * 2**20
+
+
+class _Turn:
+    """Which thread may use decord, since stderr is the whole process's; a fork has its own."""
+
+    def __init__(self) -> None:
+        self._renew()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._renew)
+
+    def _renew(self) -> None:
+        self.lock = RLock()
+
+
+_TURN = _Turn()
 
 
 class DecordDecoder:
-    """A video that decord was found to read rightly; it is opened for each request.
-
-    An open one would decode ahead, take hundreds of megabytes, and complain while nobody listens.
+    """A video that decord has opened, and was found to read rightly.
 
     Args:
         path: the file.
+        trusted: whether its pictures were found to be right before (see `verdict`).
 
     Raises:
         SumlError: there is no video stream.
         DecodeError: decord refuses the file, or would give other frames than the packets promise.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, trusted: bool = False) -> None:
         self._path = path
+        self._video: decord.VideoReader | None = None
         try:
             packets = scan(path)
         except av.FFmpegError as error:
@@ -68,18 +91,32 @@ class DecordDecoder:
         last_s = float(packets.shown[-1].duration * tick or 1 / packets.declared_rate)
         self._end_s = float(self._begins_s[-1]) + last_s
         self._reformatter = VideoReformatter()
-        self.nbytes = self._begins_s.nbytes
-        self._check()
+        self._picture_bytes = 0  # not known yet
+        try:
+            with self._listening():
+                self._video = _open(path)
+                counted, listed = _listed(self._video)
+            self._check_times(counted, listed)
+            if not trusted:
+                self._check_pictures()
+        except DecodeError:
+            self.close()
+            raise
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes, roughly."""
+        return self._begins_s.nbytes + _READER_BYTES + _PICTURES_KEPT * self._picture_bytes
 
     def close(self) -> None:
-        """Nothing is held open."""
+        with suppress(DecodeError), self._listening():
+            self._video = None  # frees it
 
     def read(self, times_s: Sequence[float], short_side: int | None) -> Shown:
         refuse_outside(self._path, times_s, self._end_s)
         places = on_screen(self._begins_s, times_s)
         distinct, back = np.unique(places, return_inverse=True)
-        with _opened(self._path, _MOST_REPEATED) as video:
-            pixels = video.get_batch(distinct).asnumpy()
+        pixels = self._pictures(distinct)
         width, height = reduced(pixels.shape[2], pixels.shape[1], short_side)
         if (height, width) != pixels.shape[1:3]:
             pixels = np.stack([self._scaled(picture, width, height) for picture in pixels])
@@ -93,51 +130,91 @@ class DecordDecoder:
         )
         return small.to_ndarray()
 
-    def _check(self) -> None:
-        """Refuses a video of which decord lists other timestamps or finds other pictures."""
+    def _pictures(self, places: np.ndarray | Sequence[int]) -> np.ndarray:
+        """Return the frames at some places, uint8 [N, H, W, 3]."""
+        with self._listening():
+            assert self._video is not None
+            try:
+                pixels: np.ndarray = self._video.get_batch(places).asnumpy()
+            finally:
+                self._video.seek(0)  # ends its thread: nothing is decoded ahead, or said later
+        self._picture_bytes = pixels[0].nbytes
+        return pixels
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        """Make a DecodeError of what decord raises or complains of meanwhile."""
+        with _TURN.lock:
+            try:
+                with _complaints() as lines:
+                    yield
+            except Exception as error:  # its errors have no common type
+                raise DecodeError(self._path, _REFUSES, _brief(str(error))) from error
+            if lines:
+                raise DecodeError(self._path, _REFUSES, _brief(lines[0]))
+
+    def _check_times(self, counted: int, listed: np.ndarray) -> None:
+        """Refuse a video of which decord lists other timestamps."""
         number = len(self._begins_s)
-        sought = sorted({number - 1, number // 2})
-        with _opened(self._path, _MOST_REPEATED) as video:
-            counted = len(video)
-            listed = video.get_frame_timestamp(range(counted))[:, 0]
-            found = [video.get_batch([place]).asnumpy()[0] for place in reversed(sought)]
         if counted != number:
             raise DecodeError(self._path, f"decord counts {counted} frames", f"{number} packets")
-        if not np.allclose(listed - listed[0], self._begins_s, rtol=1e-6, atol=_SAME_S):
+        if not _alike(listed, self._begins_s):
             raise DecodeError(self._path, "decord lists other timestamps", f"{listed[:4]} s, ...")
+
+    def _check_pictures(self) -> None:
+        """Refuse a video of which decord finds other pictures."""
+        number = len(self._begins_s)
+        sought = sorted({number - 1, number // 2})
+        found = [self._pictures([place])[0] for place in reversed(sought)]
         theirs = PyavDecoder(self._path).read(self._begins_s[sought].tolist(), None).pixels
         for place, mine, picture in zip(sought, reversed(found), theirs, strict=True):
             if mine.shape != picture.shape or difference(mine, picture).mean() > ALIKE:
                 raise DecodeError(self._path, "decord finds other pictures", f"frame {place}")
 
 
-def count(path: Path) -> int:
-    """How many frames decord says that a video has.
+def verdict(path: Path, packets: Scan | None, n_frames: int | None) -> tuple[str, str | None]:
+    """Return whether decord is `trusted` or `doubted` with a file, and what it says of it.
 
-    Raises:
-        DecodeError: decord refuses the file.
+    It is opened, and decodes nothing: that is cheap, and what is known to lead it astray shows.
+
+    Args:
+        path: the file.
+        packets: what these tell; None where PyAV cannot read the file.
+        n_frames: frames that decode.
     """
-    with _opened(path) as video:
-        return len(video)
-
-
-@contextmanager
-def _opened(path: Path, fault_tol: float = -1) -> Iterator[decord.VideoReader]:
-    """Opens a file; whatever goes wrong with it then, or is complained of, is a DecodeError."""
-    with _stderr() as said:
+    with _TURN.lock:
         try:
-            video = decord.VideoReader(str(path.absolute()), num_threads=1, fault_tol=fault_tol)
-            yield video
-            del video
+            with _complaints():
+                counted, listed = _listed(_open(path))
         except Exception as error:  # its errors have no common type
-            raise DecodeError(path, "decord cannot read it", _brief(str(error))) from error
-    if said and fault_tol >= 0:
-        raise DecodeError(path, "decord cannot read it", _brief(said[0]))
+            return "doubted", f"decord refuses: {_brief(str(error))}"
+    if counted != n_frames:
+        return "doubted", f"decord counts {counted} frames"
+    if packets is None or _doubt(packets) or len(packets.shown) != counted:
+        return "doubted", None
+    begins_s = np.array(
+        [float((pts - packets.shown[0].pts) * packets.tick) for pts, _ in packets.shown]
+    )
+    return "trusted" if _alike(listed, begins_s) else "doubted", None
+
+
+def _open(path: Path) -> decord.VideoReader:
+    return decord.VideoReader(str(path.absolute()), num_threads=1, fault_tol=_MOST_REPEATED)
+
+
+def _listed(video: decord.VideoReader) -> tuple[int, np.ndarray]:
+    """Return how many frames decord counts, and when each begins, seconds [N]."""
+    counted = len(video)
+    return counted, np.asarray(video.get_frame_timestamp(range(counted)))[:, 0]
+
+
+def _alike(listed: np.ndarray, begins_s: np.ndarray) -> bool:
+    return np.allclose(listed - listed[0], begins_s, rtol=1e-6, atol=_SAME_S)
 
 
 @contextmanager
-def _stderr() -> Iterator[list[str]]:
-    """Catches the lines that native code writes to stderr."""
+def _complaints() -> Iterator[list[str]]:
+    """Catch the lines that FFmpeg and decord write to stderr; others are written there."""
     lines: list[str] = []
     decord.logging.set_level(decord.logging.ERROR)
     kept = os.dup(_STDERR)
@@ -149,7 +226,11 @@ def _stderr() -> Iterator[list[str]]:
             finally:
                 os.dup2(kept, _STDERR)
                 file.seek(0)
-                lines += file.read().decode(errors="replace").splitlines()
+                for line in file:
+                    if _COMPLAINT.match(line):
+                        lines.append(line.decode(errors="replace"))
+                    elif not lines:  # what follows a complaint may belong to it
+                        os.write(_STDERR, line)
     finally:
         os.close(kept)
 
@@ -162,6 +243,8 @@ def _doubt(packets: Scan) -> str | None:
         return f"{packets.codec} in {packets.container}"
     if packets.hidden:
         return "an edit list"
+    if packets.profile == "High 4:4:4 Predictive":
+        return "4:4:4, which FFmpeg decodes by what x264 writes into the first frame"
     return None if packets.closed else "open groups of pictures"
 
 
