@@ -112,10 +112,10 @@ def _show_index(done: Any) -> None:
             more = len(videos) - _MOST_NAMED
             console.warn(f"{done.dataset}: {more:,} more videos; the table has the reasons")
     if done.doubted:
-        more = f" and {len(done.doubted) - _MOST_NAMED:,} more" * (len(done.doubted) > _MOST_NAMED)
+        others = ", ..." if len(done.doubted) > _MOST_NAMED else ""
         console.warn(
             f"{done.dataset}: decord is not trusted with {len(done.doubted):,} videos: "
-            f"{', '.join(done.doubted[:_MOST_NAMED])}{more}; column `decord` of the videos table"
+            f"{', '.join(done.doubted[:_MOST_NAMED])}{others}; column `decord` of the videos table"
         )
     for path in done.written:
         console.note(f"wrote {path}")

@@ -84,8 +84,8 @@ def index(
     table = workspace.table(dataset, "videos")
     work = Work(workspace.units(f"index {dataset}"))
     require(decoder)
-    how = {"retry_unreadable": retry_unreadable, "decoder": decoder}
-    found = survey(card, told.rows, videos, table, work, executor, **how)
+    places = card, told.rows, videos, table, work, executor
+    found = survey(*places, retry_unreadable=retry_unreadable, decoder=decoder)
     clips = _clips(card, told.rows, found)
     read = dict.fromkeys([*told.files, *class_lists])
     inputs = {path.relative_to(annotations).as_posix(): tables.digest(path) for path in read}

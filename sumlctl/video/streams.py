@@ -198,8 +198,18 @@ def scan(path: Path) -> Scan:
             fault = reason(error)
     expected = claimed - hidden if claimed else len(shown)
     shown.sort()
-    found = expected, shown, hidden, last_keyframe, closed, fault, profile
-    return Scan(*names, tick, declared_rate, *found)
+    return Scan(
+        *names,
+        tick,
+        declared_rate,
+        expected,
+        shown,
+        hidden,
+        last_keyframe,
+        closed,
+        fault,
+        profile,
+    )
 
 
 def reason(error: Exception) -> str:

@@ -91,7 +91,7 @@ class DecordDecoder:
         last_s = float(packets.shown[-1].duration * tick or 1 / packets.declared_rate)
         self._end_s = float(self._begins_s[-1]) + last_s
         self._reformatter = VideoReformatter()
-        self._picture_bytes = 0  # not known yet
+        self.nbytes = _READER_BYTES  # more from the first picture on
         try:
             with self._listening():
                 self._video = _open(path)
@@ -102,11 +102,6 @@ class DecordDecoder:
         except DecodeError:
             self.close()
             raise
-
-    @property
-    def nbytes(self) -> int:
-        """Memory that it takes, roughly."""
-        return self._begins_s.nbytes + _READER_BYTES + _PICTURES_KEPT * self._picture_bytes
 
     def close(self) -> None:
         with suppress(DecodeError), self._listening():
@@ -138,7 +133,8 @@ class DecordDecoder:
                 pixels: np.ndarray = self._video.get_batch(places).asnumpy()
             finally:
                 self._video.seek(0)  # ends its thread: nothing is decoded ahead, or said later
-        self._picture_bytes = pixels[0].nbytes
+        kept = _PICTURES_KEPT * pixels[0].nbytes
+        self.nbytes = self._begins_s.nbytes + _READER_BYTES + kept
         return pixels
 
     @contextmanager
