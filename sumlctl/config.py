@@ -11,6 +11,7 @@ from typing import Any
 from sumlctl import __version__, documents, profiles, settings, shipped
 from sumlctl.errors import SumlError
 from sumlctl.sections import (
+    DECODERS,
     Checkpoints,
     Data,
     Encoders,
@@ -43,6 +44,8 @@ class Pipeline:
         compile: whether torch.compile optimises the encoders.
         gather_negatives: whether a clip's negatives come from all devices or from its own.
         max_failed_share: share of an epoch's clips that may be undecodable before the run stops.
+        decoder: who decodes videos: `auto`, `decord` or `pyav` (`sumlctl.video.read`). Frames may
+            differ by rounding, and `decord` leaves out what it is not trusted with.
         workers: processes that decode, per device; 0 decodes in the training process, where a
             file that hangs or crashes the decoder does so to the training.
         cache_mb: memory for decoded clips, per device, in MiB.
@@ -63,6 +66,7 @@ class Pipeline:
     max_failed_share: float = field(
         default=0.2, metadata=limits(at_least=0, at_most=1, neutral=True)
     )
+    decoder: str = field(default="auto", metadata=limits(choices=DECODERS, later=True))
     workers: int = field(default=4, metadata=limits(at_least=0, neutral=True))
     cache_mb: int = field(default=0, metadata=limits(at_least=0, neutral=True))
     decode_timeout_s: float = field(default=120.0, metadata=limits(above=0, neutral=True))

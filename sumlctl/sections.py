@@ -6,6 +6,10 @@ from dataclasses import dataclass, field
 
 from sumlctl.settings import limits
 
+# Who decodes videos: `auto` is PyAV, and decord for what PyAV fails at.
+DECODERS = ("auto", "decord", "pyav")
+# `input.rate`: that of the pictures that a dataset was published as.
+PUBLISHED = "published"
 # Table 6: how the third-person encoder starts and whether it learns.
 TPV_ENCODERS = ("original", "frozen", "shared", "same-init")
 
@@ -37,7 +41,10 @@ class Input:
 
     Args:
         frames: frames per window.
-        stride: video frames from one frame of the window to the next.
+        stride: frames from one frame of the window to the next.
+        rate: frames per second that `frames` and `stride` count in, whatever a video's own rate:
+            a number, or `published` for the `fps` of each dataset's configuration, and where it
+            has none, as with 0, the video's own.
         short_side: range of the jittered short side in pixels, before the crop.
         crop: side of the square crop in pixels.
         flip: whether half of the training clips are mirrored.
@@ -45,6 +52,9 @@ class Input:
 
     frames: int = field(default=32, metadata=limits(at_least=1))
     stride: int = field(default=2, metadata=limits(at_least=1))
+    rate: float | str = field(
+        default=0.0, metadata=limits(at_least=0, choices=(PUBLISHED,), later=True)
+    )
     short_side: list[int] = field(default_factory=lambda: [256, 320], metadata=limits(at_least=1))
     crop: int = field(default=256, metadata=limits(at_least=1))
     flip: bool = True

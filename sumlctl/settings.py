@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import Field, asdict, dataclass, field, fields, is_dataclass
+from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from sumlctl import components, documents
@@ -23,6 +24,7 @@ def limits(
     at_most: float | None = None,
     choices: tuple[str, ...] | None = None,
     neutral: bool = False,
+    later: bool = False,
 ) -> dict[str, Any]:
     """A field's metadata.
 
@@ -30,9 +32,11 @@ def limits(
         at_least, above, at_most, choices: the values that are possible for it, or for each item
             of its list.
         neutral: whether results stay the same whatever its value.
+        later: whether earlier versions did not have it and did what its default says: at its
+            default it is in no fingerprint, so that what they made still fits.
     """
     possible = {"at_least": at_least, "above": above, "at_most": at_most, "choices": choices}
-    return possible | {"neutral": neutral}
+    return possible | {"neutral": neutral, "later": later}
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ def flat(values: Any, prefix: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for f in fields(values):
         value, where = getattr(values, f.name), f"{prefix}{f.name}"
-        if f.metadata.get("neutral"):
+        if f.metadata.get("neutral") or _as_before(f, value):
             continue
         if isinstance(value, Component):
             options = {"name": value.name, **value.options}
@@ -94,6 +98,16 @@ def flat(values: Any, prefix: str = "") -> dict[str, Any]:
         else:
             found[where] = value
     return found
+
+
+def section_facts(values: Any) -> dict[str, Any]:
+    """Return the settings of a section by key, for a fingerprint (see `later` of `limits`)."""
+    facts = asdict(values)
+    return {f.name: facts[f.name] for f in fields(values) if not _as_before(f, facts[f.name])}
+
+
+def _as_before(f: Field[Any], value: Any) -> bool:
+    return bool(f.metadata.get("later")) and value == f.default
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
@@ -224,6 +238,11 @@ def _parse_value(
             return None
         (inner,) = get_args(wanted)
         return [_parse_value(where, v, inner, limits, faults) for v in value]
+    if isinstance(wanted, UnionType):  # a number or a word, each with its own limits
+        wanted = str if isinstance(value, str) else float
+        limits = {
+            rule: limit for rule, limit in limits.items() if (rule == "choices") == (wanted is str)
+        }
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not wanted:

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from sumlctl import console
+from sumlctl.sections import DECODERS
 from sumlctl.workspace import Workspace
 
 HERE = Workspace(".")
@@ -27,6 +28,12 @@ class Engine(StrEnum):
 
     LOCAL = "local"
     RAY = "ray"
+
+
+def _decoder(value: str | None) -> str | None:
+    if value is not None and value not in DECODERS:
+        raise typer.BadParameter(f"{value!r} is not one of {', '.join(DECODERS)}")
+    return value
 
 
 WorkspaceOption = Annotated[
@@ -56,6 +63,16 @@ AddressOption = Annotated[
         envvar="RAY_ADDRESS",
         metavar="HOST:PORT",
         help="Of a Ray cluster's head node; auto: the one here; default: a new one.",
+    ),
+]
+DecoderOption = Annotated[
+    str | None,
+    typer.Option(
+        "--decoder",
+        metavar="|".join(DECODERS),
+        callback=_decoder,
+        envvar="SUMLCTL_DECODER",
+        help="Who decodes videos. auto: PyAV, and decord for what PyAV fails at.",
     ),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]

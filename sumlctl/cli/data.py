@@ -16,6 +16,7 @@ from sumlctl import console, locks
 from sumlctl.cli.common import (
     HERE,
     AddressOption,
+    DecoderOption,
     DeviceOption,
     Engine,
     EngineOption,
@@ -76,6 +77,7 @@ def index(
     engine: EngineOption = Engine.LOCAL,
     address: AddressOption = None,
     strict: Annotated[bool, typer.Option(help="Fail when anything is missing.")] = False,
+    decoder: DecoderOption = None,
     workspace: WorkspaceOption = HERE,
     json: JsonOption = False,
 ) -> None:
@@ -103,6 +105,7 @@ def index(
                         executor=who,
                         retry_unreadable=retry is Retry.UNREADABLE,
                         bad_rows=bad_rows.value,
+                        decoder=decoder or "auto",
                     )
                     receipts.leave(workspace, step)
             done.append(found)
@@ -145,6 +148,12 @@ def _show_index(done: Any) -> None:
         if len(videos) > _MOST_NAMED:
             more = len(videos) - _MOST_NAMED
             console.warn(f"{done.dataset}: {more:,} more videos; the table has the reasons")
+    if done.doubted:
+        others = ", ..." if len(done.doubted) > _MOST_NAMED else ""
+        console.warn(
+            f"{done.dataset}: decord is not trusted with {len(done.doubted):,} videos: "
+            f"{', '.join(done.doubted[:_MOST_NAMED])}{others}; column `decord` of the videos table"
+        )
     for path in done.written:
         console.note(f"wrote {path}")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from sumlctl import console
-from sumlctl.cli.common import HERE, WorkspaceOption
+from sumlctl.cli.common import HERE, DecoderOption, WorkspaceOption
 from sumlctl.cli.run import perform
 from sumlctl.workspace import Workspace
 
@@ -26,13 +26,15 @@ NEXT = (
 
 def register(app: typer.Typer) -> None:
     @app.command()
-    def demo(workspace: WorkspaceOption = HERE) -> None:
+    def demo(decoder: DecoderOption = None, workspace: WorkspaceOption = HERE) -> None:
         """Go the whole way on generated videos."""
+        from sumlctl.config import overrides
         from sumlctl.workflow import recipe
 
+        said = overrides({"decoder": decoder})
         start = time.monotonic()
         before = _files(workspace.root)
-        perform(app, recipe.read("demo", workspace), workspace)
+        perform(app, recipe.read("demo", workspace, said), workspace)
         _say_what_was_made(workspace, before, time.monotonic() - start)
         console.show(f"\nall of it on one page: {workspace.run('demo') / 'report.html'}")
 

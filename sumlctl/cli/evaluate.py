@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption
+from sumlctl.cli.common import HERE, DecoderOption, JsonOption, WorkspaceOption
 from sumlctl.workspace import Workspace
 
 _SHOWN = ("task", "subset", "metric", "k", "value", "n_clips", "n_views")
@@ -63,6 +63,7 @@ def evaluate(
     scores_only: Annotated[
         bool, typer.Option("--scores-only", help="Score the predictions that are there.")
     ] = False,
+    decoder: DecoderOption = None,
     workspace: WorkspaceOption = HERE,
     json: JsonOption = False,
 ) -> None:
@@ -75,7 +76,7 @@ def evaluate(
     if fpv or tpv or pipeline:
         run, checkpoint = _adopted(workspace, run, checkpoint, fpv, tpv or [], pipeline), None
     request = evaluation.Request(
-        protocol, views, checkpoint, split, annotations, ci, allow_missing, scores_only
+        protocol, views, checkpoint, split, annotations, ci, allow_missing, scores_only, decoder
     )
     name = evaluation.chosen_run(workspace, run).name
     with receipts.begun(workspace, _step(workspace, name, views or "", request)):
@@ -128,13 +129,15 @@ def _step(workspace: Workspace, run: str, views: str, request: Any) -> Any:
     from sumlctl import config
     from sumlctl.workflow import run_steps
 
-    fpv = config.load(workspace.run(run) / "pipeline.toml").data.fpv
+    pipeline = config.load(workspace.run(run) / "pipeline.toml")
+    decoder = request.decoder if request.decoder != pipeline.decoder else None
     weights = None
     if request.checkpoint:
         from sumlctl.learning.checkpoints import of_run
 
         weights = of_run(workspace.run(run), request.checkpoint)
-    return run_steps.evaluate(workspace, run, fpv, views, request.protocol, weights, request.split)
+    chosen = request.protocol, weights, request.split, decoder
+    return run_steps.evaluate(workspace, run, pipeline.data.fpv, views, *chosen)
 
 
 def _levels(text: str) -> tuple[int, int, int]:

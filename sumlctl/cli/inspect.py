@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sumlctl import console
-from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption
+from sumlctl.cli.common import HERE, DecoderOption, JsonOption, WorkspaceOption
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,6 +46,7 @@ def cam(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Default: runs/RUN/figures/cam.")
     ] = None,
+    decoder: DecoderOption = None,
     workspace: WorkspaceOption = HERE,
     json: JsonOption = False,
 ) -> None:
@@ -64,8 +65,10 @@ def cam(
         "relative": relative,
         "checkpoint": checkpoint,
     }
-    data = config.load(workspace.find_run(run) / "pipeline.toml").data
-    step = run_steps.cam(workspace, run, data, chosen | {"clip": clip}, out)
+    pipeline = config.load(workspace.find_run(run) / "pipeline.toml")
+    if decoder and decoder != pipeline.decoder:
+        chosen["decoder"] = decoder
+    step = run_steps.cam(workspace, run, pipeline.data, chosen | {"clip": clip}, out)
     shown: list[dict[str, Any]] = []
     with receipts.begun(workspace, step):
         for example in maps.cam(workspace, run, clip_ids=clip or (), **chosen):
@@ -128,6 +131,7 @@ def retrieve(
         Path | None, typer.Option(metavar="FILE.png", help="Picture of queries and results.")
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="Queries on the sheet, evenly spread.")] = 8,
+    decoder: DecoderOption = None,
     workspace: WorkspaceOption = HERE,
     json: JsonOption = False,
 ) -> None:
@@ -151,7 +155,7 @@ def retrieve(
     def encode(made_by: Mapping[str, Any], texts: Sequence[str]) -> np.ndarray:
         return _encoded(made_by, texts, encoder)
 
-    answer = search.retrieve(workspace, run, question, encode, checkpoint)
+    answer = search.retrieve(workspace, run, question, encode, checkpoint, decoder)
     if sheet:
         contact_sheet(answer, sheet, count)
     if json:

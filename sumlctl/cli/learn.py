@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption, command_line
+from sumlctl.cli.common import HERE, DecoderOption, JsonOption, WorkspaceOption, command_line
 from sumlctl.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def train(
     precision: Annotated[
         str | None, typer.Option(help="auto, 32-true, bf16-mixed or 16-mixed.")
     ] = None,
+    decoder: DecoderOption = None,
     run: Annotated[str | None, typer.Option(help="Name of the new run.")] = None,
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")
@@ -63,6 +64,7 @@ def train(
         "devices": devices,
         "nodes": nodes,
         "precision": precision,
+        "decoder": decoder,
     }
     overrides = [*config.overrides(options), *(settings or ())]
     file = _pipeline_file(workspace, pipeline, resume)

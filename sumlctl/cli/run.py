@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sumlctl import console, settings
-from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption, command_in
+from sumlctl.cli.common import HERE, DecoderOption, JsonOption, WorkspaceOption, command_in
 from sumlctl.errors import plain
 from sumlctl.workspace import Workspace
 
@@ -50,13 +50,16 @@ def register(app: typer.Typer) -> None:
                 "--set", metavar="KEY=VALUE", help="Any setting, as in the pipeline's TOML."
             ),
         ] = None,
+        decoder: DecoderOption = None,
         workspace: WorkspaceOption = HERE,
         json: JsonOption = False,
     ) -> None:
         """Do the steps of a pipeline that are not up to date."""
+        from sumlctl.config import overrides as overrides_of
         from sumlctl.workflow import recipe as recipes
 
-        recipe = recipes.read(pipeline, workspace, overrides or ())
+        said = [*overrides_of({"decoder": decoder}), *(overrides or ())]
+        recipe = recipes.read(pipeline, workspace, said)
         if results:
             _show_results(recipe, workspace, json)
         elif dry_run:

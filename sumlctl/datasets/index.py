@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from sumlctl.engine.executors import HERE, Executor
 from sumlctl.engine.units import Work
 from sumlctl.errors import SumlError
 from sumlctl.video.probe import PROBED_WITH
+from sumlctl.video.read import require
 from sumlctl.workspace import Workspace
 
 # Annotations round to hundredths of a second and may name the frame after the last.
@@ -41,6 +42,7 @@ class Indexed:
         left_out: rows of the annotation files that cannot be used.
         bad_rows: the first of them and what is wrong with each.
         written: the tables written.
+        doubted: the videos that decord is not trusted with, where it is the one that was chosen.
     """
 
     dataset: str
@@ -51,6 +53,7 @@ class Indexed:
     left_out: int
     bad_rows: list[str]
     written: tuple[Path, ...]
+    doubted: list[str] = field(default_factory=list)
 
 
 def index(
@@ -62,6 +65,7 @@ def index(
     executor: Executor = HERE,
     retry_unreadable: bool = False,
     bad_rows: str = DROP,
+    decoder: str = "auto",
 ) -> Indexed:
     """Reads a dataset's annotations, probes its videos, writes both tables.
 
@@ -76,6 +80,7 @@ def index(
         retry_unreadable: whether videos found unreadable before are probed again, more thoroughly.
         bad_rows: `drop`: rows that cannot be used are left out and counted; `refuse`: they are an
             error.
+        decoder: `pyav` leaves decord unasked; with `decord`, what it is not trusted with is named.
 
     Raises:
         SumlError: any fault in the card or the annotations, no row that can be used, or every
@@ -93,9 +98,9 @@ def index(
 
     table = workspace.table(dataset, "videos")
     work = Work(workspace.units(f"index {dataset}"))
-    found = survey(
-        card, told.rows, videos, table, work, executor, retry_unreadable=retry_unreadable
-    )
+    require(decoder)
+    places = card, told.rows, videos, table, work, executor
+    found = survey(*places, retry_unreadable=retry_unreadable, decoder=decoder)
     clips = _clips(card, told.rows, found)
     read = dict.fromkeys([*told.files, *class_lists])
     inputs = {path.relative_to(annotations).as_posix(): tables.digest(path) for path in read}
@@ -128,6 +133,7 @@ def index(
         told.left_out.count,
         told.left_out.named,
         written,
+        _doubted(found) if decoder == "decord" else [],
     )
 
 
@@ -155,6 +161,11 @@ def _check_left_out(found: an.Annotations, bad_rows: str) -> None:
         expected=first.expected,
         fix=first.fix + (" `--bad-rows drop` leaves such rows out." if found.rows.height else ""),
     )
+
+
+def _doubted(videos: pl.DataFrame) -> list[str]:
+    doubted = videos.filter(status="ok", decord="doubted")
+    return doubted.get_column("video_id").to_list()
 
 
 def _check_viewpoints(card: cards.Card, rows: pl.DataFrame) -> None:

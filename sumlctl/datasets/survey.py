@@ -30,6 +30,7 @@ def survey(
     executor: Executor = HERE,
     *,
     retry_unreadable: bool = False,
+    decoder: str = "auto",
 ) -> pl.DataFrame:
     """The videos table of a dataset.
 
@@ -46,6 +47,8 @@ def survey(
         executor: who probes.
         retry_unreadable: whether those that the earlier table has as unreadable are probed again,
             from the first frame to the last.
+        decoder: `pyav` leaves decord out; `decord` has files that it was not asked about probed
+            again.
 
     Raises:
         SumlError: every video that the earlier table has is gone.
@@ -69,7 +72,8 @@ def survey(
         size_bytes, mtime_ns = stamp(path)
         old = known.get((relative, size_bytes, mtime_ns))
         of_other_rate = size_bytes is None and old and old["fps"] != card.folder_fps(video_id)
-        if old is not None and not of_other_rate:
+        not_asked = decoder == "decord" and old and _decord_was_not_asked(old)
+        if old is not None and not of_other_rate and not not_asked:
             rows[video_id] = old | row | {"status": old["status"]}
         else:
             pending.setdefault(path, []).append(video_id)
@@ -77,8 +81,9 @@ def survey(
     found |= {video_id for listed in pending.values() for video_id in listed}
     _refuse_if_gone(card, root, table, earlier, rows.keys(), found)
     if pending:
+        how = {"whole": retry_unreadable, "ask_decord": decoder != "pyav"}
         try:
-            _probe(card, pending, rows, work, executor, whole=retry_unreadable)
+            _probe(card, pending, rows, work, executor, **how)
         except InstallationError:
             work.forget()  # findings of this installation
             raise
@@ -93,11 +98,11 @@ def _probe(
     rows: dict[str, dict[str, Any]],
     work: Work,
     executor: Executor,
-    whole: bool,
+    **how: bool,
 ) -> None:
     rates = {path: card.folder_fps(video_id) for path, (video_id, *_) in pending.items()}
     with progress(f"probing {card.name}", len(pending), "videos") as bar:
-        for path, result in probe_many(rates, work, executor, whole=whole):
+        for path, result in probe_many(rates, work, executor, **how):
             size_bytes, mtime_ns = stamp(path)
             for video_id in pending[path]:
                 rows[video_id] |= asdict(result)
@@ -106,6 +111,12 @@ def _probe(
     found = [rows[video_id] for video_id, *_ in pending.values()]
     if len(found) > 1 and all(row["status"] == "unreadable" for row in found):
         check_installation(executor)
+
+
+def _decord_was_not_asked(row: dict[str, Any]) -> bool:
+    """Whether a file's row is of an earlier version, of `--decoder pyav` or without decord."""
+    is_file = row["size_bytes"] is not None
+    return is_file and row["status"] == "ok" and row["decord"] not in ("trusted", "doubted")
 
 
 def _locate(card: Card, root: Path, video_id: str, participant: str) -> tuple[str, Path | None]:

@@ -20,6 +20,7 @@ from sumlctl.evaluation.trained import Trained
 from sumlctl.evaluation.views import Views
 from sumlctl.learning import checkpoints, clips
 from sumlctl.learning.clips import ClipSet
+from sumlctl.learning.how_read import how_read
 from sumlctl.learning.reader import Reader, open_reader
 from sumlctl.learning.reading import Failure
 from sumlctl.learning.tasks import Task, fpv_tasks
@@ -45,6 +46,7 @@ class Request:
         ci: whether to add 95 % confidence intervals.
         allow_missing: whether clips of the split may lack a prediction.
         scores_only: score the predictions that are there; neither weights nor videos are needed.
+        decoder: who decodes; default that of the run's pipeline.
     """
 
     protocol: str | None = None
@@ -55,6 +57,7 @@ class Request:
     ci: bool = False
     allow_missing: bool = False
     scores_only: bool = False
+    decoder: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ def evaluate(
     pipeline = config.load(folder / "pipeline.toml")
     if asked.split:
         pipeline = replace(pipeline, data=replace(pipeline.data, eval_split=asked.split))
+    pipeline = replace(pipeline, decoder=asked.decoder or pipeline.decoder)
     path = folder / "predictions.parquet"
     data = pipeline.data
     if not asked.scores_only:
@@ -201,11 +205,12 @@ def _predict(workspace: Workspace, folder: Path, pipeline: Pipeline, asked: Requ
     inputs = {workspace.relative(path): quarantine.digest(path) for path in used}
     fabric = launch(1, pipeline.precision)
     settings = _settings(pipeline, views, whole, str(fabric.strategy.precision.precision))
+    settings |= how_read(workspace, pipeline, [data.fpv])
     path = folder / "predictions.parquet"
     if path.is_file() and made_from(tables.read(path, "predictions")) == (inputs, settings):
         console.note(f"{workspace.relative(path)} is up to date")
         return
-    clip_set = clips.load(workspace, [data.fpv], "fpv", data.eval_split)
+    clip_set = clips.load(workspace, [data.fpv], "fpv", data.eval_split, pipeline=pipeline)
     main = trained.load(workspace, folder.name, asked.checkpoint, ["fpv"])
     main.check_classes("fpv", clip_set)
     fabric.to_device(main.model)

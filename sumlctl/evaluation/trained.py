@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,12 @@ class Trained:
     pipeline: Pipeline
     tasks: Mapping[str, Sequence[Task]]
     model: TwoView
+
+    def read_by(self, decoder: str | None) -> Trained:
+        """Return the same with another choice of `config.Pipeline.decoder`, if there is one."""
+        if decoder is None:
+            return self
+        return replace(self, pipeline=replace(self.pipeline, decoder=decoder))
 
     def branch(self, viewpoint: str) -> Branch:
         """The branch of a viewpoint.

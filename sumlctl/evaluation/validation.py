@@ -31,7 +31,7 @@ def validator(workspace: Workspace, pipeline: Pipeline, reader: Reader) -> Valid
     if not pipeline.checkpoints.validate_every:
         return None
     try:
-        clip_set = clips.load(workspace, [data.fpv], "fpv", data.eval_split)
+        clip_set = clips.load(workspace, [data.fpv], "fpv", data.eval_split, pipeline=pipeline)
     except SumlError as error:
         console.warn(f"no validation, and so no best.pt: {error}")
         return None

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from sumlctl.learning.clips import Clip, ClipSet
+from sumlctl.learning.clips import ClipSet
 from sumlctl.learning.tasks import Task
 
 _VIDEO = ("dataset", "video_id")
@@ -19,7 +19,7 @@ def videos(clip_set: ClipSet) -> ClipSet:
     columns = rows.select("clip_id", "duration_s").iter_rows()
     known = {clip.clip_id: clip for clip in clip_set.clips}
     clips = [
-        Clip(clip_id, known[clip_id].path, 0.0, duration, known[clip_id].fps)
+        replace(known[clip_id], start_s=0.0, stop_s=duration, stored=())
         for clip_id, duration in columns
     ]
     return replace(clip_set, clips=clips, rows=rows)

@@ -98,9 +98,11 @@ def _pipeline(
     options["data.eval_split"] = "test" if wanted not in there and "test" in there else wanted
     chosen = config.load(path, config.overrides(options), own=workspace.pipelines)
     size, seen = chosen.input, chosen.evaluation
+    rate = f" (rate {size.rate})" if size.rate else ""
     console.note(
         f"{found.origin} weights of {backbone} ({why}); pipeline {name}: {size.frames} frames at "
-        f"stride {size.stride}, crop {size.crop}, {seen.temporal_views}x{seen.spatial_views} views"
+        f"stride {size.stride}{rate}, crop {size.crop}, "
+        f"{seen.temporal_views}x{seen.spatial_views} views"
     )
     return chosen
 

@@ -12,7 +12,9 @@ import numpy as np
 import polars as pl
 
 from sumlctl import console, tables
+from sumlctl.config import Pipeline
 from sumlctl.errors import SumlError
+from sumlctl.learning.how_read import say_other_rates
 from sumlctl.learning.videos import Videos, frame
 from sumlctl.video.quarantine import Quarantined
 from sumlctl.video.store import manifest
@@ -33,6 +35,9 @@ class Clip:
         stop_s: last instant, inside the video.
         fps: the video's frames per second.
         stored: files of the store that hold all of it; none where the video itself is read.
+        rate: frames per second that windows are counted in; 0 for those of the video.
+        decoder: who decodes it: `auto`, `decord` or `pyav`.
+        trusted: whether `index` found that decord reads it rightly.
     """
 
     clip_id: str
@@ -41,22 +46,29 @@ class Clip:
     stop_s: float
     fps: float
     stored: tuple[Segment, ...] = ()
+    rate: float = 0.0
+    decoder: str = "auto"
+    trusted: bool = False
 
     def window(self, frames: int, stride: int, position: float) -> np.ndarray:
-        """Times of one window, spread over `frames * stride` video frames as PySlowFast does.
+        """Times of one window, spread over `frames * stride` frames as PySlowFast does.
+
+        Frames are the video's, or those of a constant `rate` (PySlowFast's `TARGET_FPS`), whose
+        windows last as long whatever the video's rate.
 
         A window longer than the clip begins with it and repeats its last frame.
 
         Args:
             frames: times to return.
-            stride: video frames from one time to the next.
+            stride: frames from one time to the next.
             position: 0 for the first window of the clip, 1 for its last.
 
         Returns:
             [frames] in seconds, ascending.
         """
-        slack = max(self.stop_s - self.start_s - frames * stride / self.fps, 0.0)
-        offsets = np.linspace(0, (frames * stride - 1) / self.fps, frames)
+        rate = self.rate or self.fps
+        slack = max(self.stop_s - self.start_s - frames * stride / rate, 0.0)
+        offsets = np.linspace(0, (frames * stride - 1) / rate, frames)
         return np.minimum(self.start_s + position * slack + offsets, self._last_s)
 
     def every_frame(self) -> np.ndarray:
@@ -73,14 +85,17 @@ class Clips(Sequence[Clip]):
     """The clips of table rows, each made when it is asked for; a million would fill the memory.
 
     Args:
-        rows: decodable rows with their videos' path and rate.
+        rows: decodable rows with their videos' path and rates, and whether decord reads them.
         stores: dataset -> what its store holds.
+        decoder: who decodes them: `auto`, `decord` or `pyav`.
     """
 
-    def __init__(self, rows: pl.DataFrame, stores: Mapping[str, manifest.Contents]) -> None:
+    def __init__(
+        self, rows: pl.DataFrame, stores: Mapping[str, manifest.Contents], decoder: str = "auto"
+    ) -> None:
         columns = ("clip_id", "path", "start_s", "stop_s", "fps", "dataset", "video_id")
-        self._columns = [rows.get_column(name) for name in columns]
-        self._stores = stores
+        self._columns = [rows.get_column(name) for name in (*columns, "rate", "trusted")]
+        self._stores, self._decoder = stores, decoder
 
     def __len__(self) -> int:
         return len(self._columns[0])
@@ -92,9 +107,13 @@ class Clips(Sequence[Clip]):
     def __getitem__(self, place: int | slice) -> Clip | list[Clip]:
         if isinstance(place, slice):
             return [self[i] for i in range(*place.indices(len(self)))]
-        clip_id, path, start_s, stop_s, fps, dataset, video = (c[int(place)] for c in self._columns)
+        clip_id, path, *times, dataset, video, rate, trusted = (
+            column[int(place)] for column in self._columns
+        )
+        start_s, stop_s, fps = times
         stored = self._stores[dataset].holding(video, start_s, stop_s)
-        return Clip(clip_id, Path(path), start_s, stop_s, fps, stored)
+        own = rate, self._decoder, trusted
+        return Clip(clip_id, Path(path), start_s, stop_s, fps, stored, *own)
 
 
 @dataclass(frozen=True)
@@ -128,6 +147,7 @@ def load(
     viewpoint: str,
     split: str,
     quarantined: Quarantined | None = None,
+    pipeline: Pipeline | None = None,
 ) -> ClipSet:
     """Reads the clips of one viewpoint and split; those without frames are left out and counted.
 
@@ -138,6 +158,8 @@ def load(
         split: of the annotations.
         quarantined: the videos in quarantine that count as unreadable, as they were when a run
             began; None for all that are in quarantine now.
+        pipeline: says who decodes, and at which rate windows are counted; None for `auto` and the
+            videos' own.
 
     Raises:
         SumlError: a table or the videos folder is missing or does not fit, or no clip of the split
@@ -149,7 +171,7 @@ def load(
         table = tables.read(path, "clips")
         vocabularies[dataset] = tables.metadata(table, "vocabulary") or {}
         rows = frame(table).filter(pl.col("viewpoint") == viewpoint)
-        videos[dataset] = Videos(workspace, dataset, quarantined)
+        videos[dataset] = Videos(workspace, dataset, quarantined, pipeline)
         parts.append(_with_videos(_of_split(rows, split, viewpoint, path), videos[dataset]))
     annotated = pl.concat(parts)
     decodable = pl.col("status").is_in(tables.DECODABLE)
@@ -170,9 +192,11 @@ def load(
     for dataset, of_dataset in videos.items():
         own = rows.filter(pl.col("dataset") == dataset)
         of_dataset.say_what_is_read(own)
+        say_other_rates(f"{dataset} {viewpoint} {split}", own)
         if side := of_dataset.scaled_down(own):
             scaled_down[dataset] = side
-    clips = Clips(rows, {dataset: of_dataset.store for dataset, of_dataset in videos.items()})
+    stores = {dataset: of_dataset.store for dataset, of_dataset in videos.items()}
+    clips = Clips(rows, stores, pipeline.decoder if pipeline else "auto")
     return ClipSet(clips, rows, annotated, vocabularies, left_out, scaled_down)
 
 
@@ -192,7 +216,9 @@ def _of_split(rows: pl.DataFrame, split: str, viewpoint: str, path: Path) -> pl.
 
 def _with_videos(rows: pl.DataFrame, videos: Videos) -> pl.DataFrame:
     """Adds the video's path and rate; no clip reaches beyond the end of its video."""
-    of_video = videos.rows.select("video_id", "fps", "duration_s", "path", "usable")
+    trusted = pl.col("decord").eq_missing("trusted").alias("trusted")
+    columns = ("video_id", "fps", "rate", "duration_s", "path", "usable")
+    of_video = videos.rows.select(*columns, trusted)
     without = pl.col("status").is_in(tables.DECODABLE) & ~pl.col("usable").fill_null(False)
     return (
         rows.join(of_video, on="video_id", how="left", maintain_order="left")

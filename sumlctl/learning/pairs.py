@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from sumlctl import console, tables
+from sumlctl.config import Pipeline
 from sumlctl.errors import SumlError
 from sumlctl.learning import clips
 from sumlctl.learning.clips import ClipSet
@@ -114,6 +115,7 @@ def load(
     data: Data,
     uses_tpv: bool = True,
     quarantined: Quarantined | None = None,
+    pipeline: Pipeline | None = None,
 ) -> PairSet:
     """Reads the pairs whose clips can be decoded; without `uses_tpv`, all first-person clips.
 
@@ -121,14 +123,15 @@ def load(
         workspace: where the tables are.
         data: which tables.
         uses_tpv: whether third-person clips are looked at.
-        quarantined: as for `clips.load`.
+        quarantined, pipeline: as for `clips.load`.
 
     Raises:
         SumlError: a table is missing, tables do not fit each other, or no pair is left.
     """
-    fpv = clips.load(workspace, [data.fpv], "fpv", data.train_split, quarantined)
+    how = quarantined, pipeline
+    fpv = clips.load(workspace, [data.fpv], "fpv", data.train_split, *how)
     if uses_tpv:
-        tpv = clips.load(workspace, data.tpv, "tpv", data.train_split, quarantined)
+        tpv = clips.load(workspace, data.tpv, "tpv", data.train_split, *how)
         return _paired(workspace, data, fpv, tpv)
     console.note(f"training on {len(fpv):,} FPV clips")
     n, nothing = len(fpv), np.empty((len(fpv), 0), np.float32)

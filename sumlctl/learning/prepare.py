@@ -67,7 +67,7 @@ def prepare(
     if quarantined is None:
         used = [chosen.fpv, *chosen.tpv] if method.uses_tpv else [chosen.fpv]
         quarantined = quarantine.now(workspace, used)
-    pair_set = pairs.load(workspace, pipeline.data, method.uses_tpv, quarantined)
+    pair_set = pairs.load(workspace, pipeline.data, method.uses_tpv, quarantined, pipeline)
     processes = pipeline.devices * pipeline.nodes
     if pair_set.tpv is not None and pipeline.encoders.stage_one:
         check_size("stage_one", len(pair_set.tpv), processes)

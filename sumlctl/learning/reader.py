@@ -25,7 +25,7 @@ from sumlctl.video import quarantine
 from sumlctl.workspace import Workspace
 
 T = TypeVar("T")
-# What reads a file after the usual decoder, PyAV, cost a worker; arm64 has no decord.
+# What reads a file after PyAV cost a worker; arm64 has no decord.
 _OTHER_DECODER = "decord" if find_spec("decord") else "pyav"
 _LOOK_UP_S = 0.2
 # Batches that wait while another is used.
@@ -70,6 +70,11 @@ def _mark(workspace: Workspace, reader: Reader) -> None:
             f"{marked:,} videos are marked unreadable and left out from now on; "
             "`sumlctl index --retry unreadable` tries them again"
         )
+
+
+def _other_decoder(window: Window) -> str:
+    """Return who reads a file after the choice of its clip cost a worker."""
+    return _OTHER_DECODER if window.clip.decoder == "auto" else "pyav"
 
 
 class _Stopped(Exception):  # noqa: N818, a wish and no error
@@ -175,7 +180,7 @@ class Reader:
         if answer is not None:
             self._ready.append((key, answer))
         elif window.file in self._first_loss:
-            self._submit(_Asked(turn, key, window, decoder=_OTHER_DECODER))
+            self._submit(_Asked(turn, key, window, decoder=_other_decoder(window)))
         else:
             self._submit(_Asked(turn, key, window, whole=self._cache.reserve(window)))
 
@@ -260,7 +265,12 @@ class Reader:
             told = Failure(clip_id, failure.reason)
         if told is None and failure.lost and asked.decoder is None:
             self._first_loss.setdefault(file, failure.reason)
-            self._submit(replace(asked, decoder=_OTHER_DECODER), first=True)
+            other = _other_decoder(asked.window)
+            if asked.window.clip.decoder == "decord":
+                console.warn(
+                    f"{clip_id}: decord cost its process ({failure.reason}); {other} reads"
+                )
+            self._submit(replace(asked, decoder=other), first=True)
             return
         if told is None and asked.decoder:
             reason = f"{self._first_loss.get(file, '')}; with {asked.decoder}: {failure.reason}"

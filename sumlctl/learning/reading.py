@@ -65,7 +65,8 @@ class Request(NamedTuple):
         short_side: as for a window.
         fps: the video's frames per second.
         stored: files of the store that hold all of it; none where the video itself is read.
-        decoder: which one is to read; None for the usual one.
+        decoder: who is to read: `auto`, `decord` or `pyav`.
+        trusted: whether decord is known to read it rightly.
     """
 
     path: Path
@@ -73,12 +74,14 @@ class Request(NamedTuple):
     short_side: int
     fps: float
     stored: tuple[Segment, ...] = ()
-    decoder: str | None = None
+    decoder: str = "auto"
+    trusted: bool = False
 
     @classmethod
     def of(cls, clip: Clip, times_s: np.ndarray, short_side: int) -> Request:
         """Frames of a clip at given times."""
-        return cls(clip.path, times_s, short_side, clip.fps, clip.stored)
+        who = clip.decoder, clip.trusted
+        return cls(clip.path, times_s, short_side, clip.fps, clip.stored, *who)
 
 
 def decode(clip: Clip, times_s: np.ndarray, short_side: int) -> tuple[np.ndarray, np.ndarray]:
@@ -107,6 +110,7 @@ def answer(request: Request) -> tuple[np.ndarray, np.ndarray]:
         short_side=request.short_side,
         fps=request.fps,
         decoder=request.decoder,
+        trusted=request.trusted,
     )
     return np.ascontiguousarray(frames.pixels), frames.times_s
 
@@ -117,7 +121,9 @@ def _stored(request: Request) -> Frames | None:
         return None
     try:
         times_s = request.times_s.tolist()
-        return read_stored(request.stored, times_s, short_side=request.short_side)
+        return read_stored(
+            request.stored, times_s, short_side=request.short_side, decoder=request.decoder
+        )
     except SumlError as error:
         _warn_once(f"{error} The video itself is read.")
         return None

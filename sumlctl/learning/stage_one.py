@@ -13,7 +13,9 @@ from sumlctl import console, tables
 from sumlctl.config import Pipeline
 from sumlctl.errors import SumlError
 from sumlctl.learning import checkpoints
+from sumlctl.learning.how_read import how_read
 from sumlctl.learning.tasks import Task
+from sumlctl.settings import section_facts
 from sumlctl.video.quarantine import Quarantined
 from sumlctl.workspace import Workspace
 
@@ -49,8 +51,11 @@ def key(
         quarantined: the videos that are left out.
     """
     init = pipeline.encoders.init
+    settings = {part: asdict(pipeline)[part] for part in _SETTINGS}
+    settings |= {"input": section_facts(pipeline.input)}
+    settings |= how_read(workspace, pipeline, pipeline.data.tpv)
     used = {
-        "settings": {part: asdict(pipeline)[part] for part in _SETTINGS},
+        "settings": settings,
         "tasks": [task.describe() for task in tasks],
         "split": pipeline.data.train_split,
         "quarantined": {d: v for d, v in quarantined.items() if d in pipeline.data.tpv},

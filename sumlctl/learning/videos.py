@@ -9,7 +9,9 @@ from typing import Any
 import polars as pl
 
 from sumlctl import console, tables
+from sumlctl.config import Pipeline
 from sumlctl.errors import SumlError
+from sumlctl.learning.how_read import with_rates, without_doubted
 from sumlctl.video import quarantine
 from sumlctl.video.quarantine import Quarantined
 from sumlctl.video.store import manifest
@@ -21,7 +23,13 @@ _EVEN = 1  # pixel that a store may add or take, so that sides are even
 class Videos:
     """The videos of a dataset, and what its store holds of them."""
 
-    def __init__(self, workspace: Workspace, dataset: str, quarantined: Quarantined | None) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        dataset: str,
+        quarantined: Quarantined | None,
+        pipeline: Pipeline | None = None,
+    ) -> None:
         table = tables.read(workspace.table(dataset, "videos"), "videos")
         released = pl.lit(False)
         if quarantined is not None:
@@ -29,7 +37,9 @@ class Videos:
             released = pl.col("video_id").is_in(since)
         self.dataset = dataset
         self._where = f"{dataset} videos.parquet"
-        self.rows = frame(table).with_columns(usable=(pl.col("status") == "ok") | released)
+        rows = with_rates(workspace, dataset, frame(table), pipeline)
+        readable = without_doubted(dataset, rows, pipeline)
+        self.rows = rows.with_columns(usable=((pl.col("status") == "ok") | released) & readable)
         self.root = workspace.videos_root(dataset, tables.metadata(table, "videos_root"))
         self._check_rates()
         stamps = self.rows.filter("usable")

@@ -52,6 +52,9 @@ class Probe:
         duration_s: from the first frame's timestamp to the end of the last.
         size_bytes: size of the file; a folder of frames has none.
         mtime_ns: when the file or folder last changed.
+        decoder: who reads it when the choice is left to sumlctl: `pyav` or `jpeg`.
+        decord: whether decord is `trusted` or `doubted` with a file, or `absent` here; None where
+            it was not asked.
     """
 
     status: str
@@ -67,6 +70,8 @@ class Probe:
     duration_s: float | None = None
     size_bytes: int | None = None
     mtime_ns: int | None = None
+    decoder: str | None = None
+    decord: str | None = None
 
 
 def probe(
@@ -93,9 +98,9 @@ def probe(
         elif size_bytes == 0:
             found = Probe("unreadable", "empty file")
         else:
-            found = _examine(path, whole)
+            found, packets = _examine(path, whole)
             if ask_decord and (found.status == "ok" or whole):
-                found = _noting(found, _decord_differs(path, found.n_frames))
+                found = _judging_decord(found, path, packets)
     except DecodeError as error:
         found = Probe("unreadable", f"{error.what}, got {error.got}")
     except SumlError as error:
@@ -138,6 +143,7 @@ def probe_many(
     *,
     deadline_s: float = 120.0,
     whole: bool = False,
+    ask_decord: bool = True,
 ) -> Iterator[tuple[Path, Probe]]:
     """Probes videos elsewhere, in order of completion; what `work` has receipts of, not again.
 
@@ -150,12 +156,13 @@ def probe_many(
         executor: who probes.
         deadline_s: seconds that one video may take; more if all of it is decoded.
         whole: whether to decode all of each file.
+        ask_decord: whether decord is asked too.
     """
     if whole:
         deadline_s += max((stamp(path)[0] or 0 for path in rates), default=0) / _DECODED_AT_LEAST
     limits = Limits(deadline_s, supervise.DECODING_MB, attempts=1)
     failed: dict[Path, str] = {}
-    units = _units(rates, True, whole)
+    units = _units(rates, ask_decord, whole)
     for found in work.do(look, [*units], executor, limits):
         path = units[found.unit]
         if isinstance(found, Failed):
@@ -168,7 +175,8 @@ def probe_many(
         if isinstance(found, Failed):
             yield path, Probe("unreadable", found.failure.reason)
         else:
-            yield path, _noting(Probe(**found.result), f"with decord: {failed[path]}")
+            read = replace(Probe(**found.result), decord="doubted")
+            yield path, _noting(read, f"with decord: {failed[path]}")
 
 
 def _units(rates: Mapping[Path, float | None], ask_decord: bool, whole: bool) -> dict[Unit, Path]:
@@ -189,6 +197,7 @@ def _examine_folder(path: Path, fps: float | None) -> Probe:
     missing = folder.missing()
     found = Probe(
         "ok",
+        decoder="jpeg",
         container="image2",
         codec="mjpeg",
         width=folder.width,
@@ -208,22 +217,22 @@ def _examine_folder(path: Path, fps: float | None) -> Probe:
     return found
 
 
-def _examine(path: Path, whole: bool) -> Probe:
+def _examine(path: Path, whole: bool) -> tuple[Probe, Scan | None]:
     try:
         found = _first_picture(path)
         if found.status != "ok":
-            return found
+            return found, None
         packets = scan(path)
         shown, fault = _decode(path) if whole else _shown(path, packets)
     except av.FFmpegError as error:
-        return Probe("unreadable", f"cannot be opened: {reason(error)}")
+        return Probe("unreadable", f"cannot be opened: {reason(error)}"), None
     elapsed_s = float((shown[-1].pts - shown[0].pts) * packets.tick)
     fps = (len(shown) - 1) / elapsed_s if elapsed_s else float(packets.declared_rate)
     last_s = float(shown[-1].duration * packets.tick or 1 / packets.declared_rate)
     found = replace(found, fps=fps, n_frames=len(shown), duration_s=elapsed_s + last_s)
     if len(shown) != packets.expected:
         found = _noting(found, f"header says {packets.expected} frames, {len(shown)} decode")
-    return _noting(found, fault)
+    return _noting(found, fault), packets
 
 
 def _first_picture(path: Path) -> Probe:
@@ -243,6 +252,7 @@ def _first_picture(path: Path) -> Probe:
             width, height = height, width
         return Probe(
             "ok",
+            decoder="pyav",
             container=container.format.name,
             codec=stream.codec_context.name,
             width=width,
@@ -295,16 +305,14 @@ def _decode(path: Path, start: int | None = None) -> tuple[list[Span], str | Non
     return spans, None
 
 
-def _decord_differs(path: Path, n_frames: int | None) -> str | None:
+def _judging_decord(found: Probe, path: Path, packets: Scan | None) -> Probe:
+    """`found` with what decord makes of the file."""
     try:
         from sumlctl.video.decoders import decord
     except ImportError:
-        return None
-    try:
-        count = decord.count(path)
-    except DecodeError as error:
-        return f"decord refuses: {error.got}"
-    return f"decord counts {count} frames" if count != n_frames else None
+        return replace(found, decord="absent")
+    judged, remark = decord.verdict(path, packets, found.n_frames)
+    return _noting(replace(found, decord=judged), remark)
 
 
 def _noting(found: Probe, remark: str | None) -> Probe:

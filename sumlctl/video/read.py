@@ -7,7 +7,8 @@ times as many from real clips; where each window opens its file, 1.14 to 1.98 ti
 right where decord returns other frames without a word, notices damage that decord paints over, and
 takes 27 MB for an open 1080p file, where decord takes 100 to 600.
 
-decord reads what PyAV fails at, but not what PyAV finds damaged.
+So the choice `auto` is PyAV, and decord for what PyAV fails at but does not find damaged. With the
+choice `decord` all that decord is not trusted with is refused; `pyav` never asks decord.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sumlctl.errors import SumlError
+from sumlctl.sections import DECODERS as CHOICES
 from sumlctl.video.handles import Handles
 
 if TYPE_CHECKING:
@@ -52,7 +55,8 @@ def read_frames(
     *,
     short_side: int | None = None,
     fps: float | None = None,
-    decoder: str | None = None,
+    decoder: str = "auto",
+    trusted: bool = False,
 ) -> Frames:
     """The frames on screen at given times: for each, the last whose timestamp is not later.
 
@@ -65,8 +69,10 @@ def read_frames(
             converted to RGB, by swscale's bilinear filter, which is as wide as the reduction and
             so does not alias. Both decoders give the same pictures, see `upright.Upright`.
         fps: rate of a folder's frames; a file has its own.
-        decoder: the one of `pyav` and `decord` to read a file with; by default the second reads
-            what the first cannot, unless that is because the file is damaged.
+        decoder: who reads a file, `auto`, `decord` or `pyav`; with `auto` decord reads what PyAV
+            cannot, unless that is because the file is damaged.
+        trusted: whether `index` found that decord reads the file rightly; else it is looked at
+            when decord opens it.
 
     Raises:
         SumlError: the file cannot be opened, a time is not within it, or it fails midway.
@@ -77,9 +83,9 @@ def read_frames(
     if not len(times_s) or any(b < a for a, b in pairwise(times_s)):
         raise ValueError("times_s must hold at least one time and may not descend")
     faults: list[DecodeError] = []
-    for name, open_it in _decoders(path, fps, decoder):
+    for name, open_it in _decoders(path, fps, decoder, trusted):
         try:
-            with _HANDLES.borrow(path, (name, fps), open_it) as video:
+            with _HANDLES.borrow(path, (name, fps, trusted), open_it) as video:
                 shown = video.read(times_s, short_side)
                 _check(path, times_s, shown)
         except DecodeError as fault:
@@ -91,8 +97,27 @@ def read_frames(
     raise faults[0]
 
 
+def require(decoder: str) -> None:
+    """Refuse the choice of a decoder that is not there.
+
+    Raises:
+        SumlError: decord is asked for and not installed.
+        ValueError: there is no such choice.
+    """
+    if decoder not in CHOICES:
+        raise ValueError(f"decoder is {decoder!r}; {', '.join(CHOICES)} are there")
+    if decoder == "decord" and not find_spec("decord"):
+        raise SumlError(
+            "decoder",
+            "decord is not installed",
+            got="decord",
+            expected="the package decord, which not every platform has",
+            fix="Choose auto or pyav: --decoder, SUMLCTL_DECODER, or `decoder` of a pipeline.",
+        )
+
+
 def _decoders(
-    path: Path, fps: float | None, wanted: str | None
+    path: Path, fps: float | None, wanted: str, trusted: bool
 ) -> Iterator[tuple[str, Callable[[], Decoder]]]:
     """What can read a video, in the order in which it is tried."""
     if path.is_dir():
@@ -100,26 +125,15 @@ def _decoders(
 
         yield "jpeg", partial(JpegDecoder, path, fps)
         return
-    if wanted not in (None, *DECODERS):
-        raise ValueError(f"decoder is {wanted!r}; {' or '.join(DECODERS)} are there")
-    if wanted in (None, "pyav"):
+    require(wanted)
+    if wanted in ("auto", "pyav"):
         from sumlctl.video.decoders.pyav import PyavDecoder
 
         yield "pyav", partial(PyavDecoder, path)
-    if wanted in (None, "decord"):
-        try:
-            from sumlctl.video.decoders.decord import DecordDecoder
-        except ImportError as error:
-            if wanted is None:
-                return
-            raise SumlError(
-                "decord",
-                "decoder is not installed",
-                got=str(error),
-                expected="the package decord, which arm64 does not have",
-                fix="Leave the choice of the decoder to sumlctl.",
-            ) from error
-        yield "decord", partial(DecordDecoder, path)
+    if wanted == "decord" or (wanted == "auto" and find_spec("decord")):
+        from sumlctl.video.decoders.decord import DecordDecoder
+
+        yield "decord", partial(DecordDecoder, path, trusted)
 
 
 def _check(path: Path, times_s: Sequence[float], shown: Shown) -> None:

@@ -63,6 +63,7 @@ class Scan(NamedTuple):
         last_keyframe: timestamp of it.
         closed: whether nothing is shown before the keyframe that it follows in the file.
         fault: why the packets end early, if they do.
+        profile: FFmpeg's name of the codec's profile.
     """
 
     container: str
@@ -75,6 +76,7 @@ class Scan(NamedTuple):
     last_keyframe: int
     closed: bool
     fault: str | None
+    profile: str | None = None
 
 
 @contextmanager
@@ -222,6 +224,7 @@ def scan(path: Path) -> Scan:
         tick, claimed = time_base(stream) or Fraction(1), stream.frames
         rate = declared_rate(stream) or 1 / tick
         names = container.format.name, stream.codec_context.name
+        profile = stream.codec_context.profile
         try:
             for packet in container.demux(stream):
                 if packet.pts is None:
@@ -237,7 +240,7 @@ def scan(path: Path) -> Scan:
             fault = reason(error)
     expected = claimed - hidden if claimed else len(shown)
     shown.sort()
-    return Scan(*names, tick, rate, expected, shown, hidden, last_keyframe, closed, fault)
+    return Scan(*names, tick, rate, expected, shown, hidden, last_keyframe, closed, fault, profile)
 
 
 def reason(error: Exception) -> str:

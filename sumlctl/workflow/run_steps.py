@@ -71,6 +71,7 @@ def evaluate(
     protocol: str | None = None,
     weights: Path | None = None,
     split: str | None = None,
+    decoder: str | None = None,
 ) -> Step:
     """Weights -> predictions and metrics.
 
@@ -82,11 +83,13 @@ def evaluate(
         protocol: where another than the dataset's own was asked for.
         weights: where others than those that the run ends with were.
         split: where another than the pipeline's was.
+        decoder: where another than the pipeline's was.
     """
     folder = workspace.run(run)
     used = weights or workspace.checkpoint(run)
     other = "" if used == workspace.checkpoint(run) else str(used)
     named = {"views": views, "protocol": protocol, "checkpoint": other, "split": split}
+    named["decoder"] = str(decoder or "")
     chosen = {key: value for key, value in named.items() if value}
     predictions = folder / "predictions.parquet"
     return Step(

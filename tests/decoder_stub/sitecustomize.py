@@ -45,11 +45,11 @@ _DEEDS = {
 }
 
 
-def read_frames(path: Path, times_s: Any, *, decoder: str | None = None, **options: Any) -> Any:
+def read_frames(path: Path, times_s: Any, *, decoder: str = "auto", **options: Any) -> Any:
     with path.open("rb") as file:
         word = file.read(64).split(b"\n")[0]
     if word == b"rescued":
-        if decoder is None:
+        if decoder == "auto":
             _hang()
         path = path.with_suffix(".whole.mp4")
     if word == b"pause":

@@ -241,3 +241,34 @@ def test_options_of_a_command_become_overrides():
 def test_training_leaves_aside_what_is_for_run(load):
     text = 'steps = ["fly"]\nmatrix = 3\npaper = 1\nmining = 2\nhistogram = 1\ncam = 7\nseed = 5'
     assert load(text).seed == 5
+
+
+def test_rate_is_a_number_or_a_word(load):
+    assert load("").input.rate == 0.0
+    assert load("", "input.rate=60").input.rate == 60.0
+    assert load("", "input.rate=published").input.rate == "published"
+    assert faults(load, "", "input.rate=-1") == ["input.rate = -1.0 is not at least 0"]
+    assert faults(load, "", "input.rate=fast") == ['input.rate = "fast" is not one of published']
+    assert faults(load, "", "input.rate=[1]") == ["input.rate = [1] is not a number"]
+    assert faults(load, "", "decoder=ffmpeg") == [
+        'decoder = "ffmpeg" is not one of auto, decord, pyav'
+    ]
+
+
+def test_fingerprints_of_settings_that_came_later(load):
+    """At their defaults these are as if they were not there, as in what earlier versions wrote."""
+    usual = settings.flat(load(""))
+    assert "decoder" not in usual and "input.rate" not in usual
+    assert set(settings.section_facts(load("").input)) == {
+        "frames",
+        "stride",
+        "short_side",
+        "crop",
+        "flip",
+    }
+    other = settings.flat(load("", "decoder=pyav", "input.rate=60"))
+    assert settings.changes(usual, other) == [
+        'decoder = "pyav", was nothing',
+        "input.rate = 60.0, was nothing",
+    ]
+    assert 'decoder = "auto"' in settings.dump(load(""))

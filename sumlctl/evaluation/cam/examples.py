@@ -54,6 +54,7 @@ def cam(
     checkpoint: str | None = None,
     of: str = "truth",
     relative: bool = False,
+    decoder: str | None = None,
 ) -> Iterator[Example]:
     """Class activation maps of clips: of their central window, over whole frames.
 
@@ -72,6 +73,7 @@ def cam(
         of: `truth` for a clip's own class, the predicted one where it has none; or `predicted`.
 
         relative: whether maps leave out what speaks for all classes of a task alike.
+        decoder: who decodes; default that of the run's pipeline.
 
     Returns:
         Examples in the order of the clips; those that cannot be decoded are named and left out.
@@ -82,7 +84,7 @@ def cam(
     """
     if of not in OF:
         raise unknown_name("--of", "choice of classes", of, OF)
-    main = trained.load(workspace, run, checkpoint)
+    main = trained.load(workspace, run, checkpoint).read_by(decoder)
     main.branch("fpv")
     chosen = _chosen(workspace, main, [*dict.fromkeys(clip_ids)], split, count)
     runs = [trained.load(workspace, against)] if against is not None else []
@@ -104,9 +106,10 @@ def _chosen(
     workspace: Workspace, main: Trained, clip_ids: Sequence[str], split: str | None, count: int
 ) -> ClipSet:
     """The clips to look at, those asked for or some of a split."""
-    data = main.pipeline.data
+    how = main.pipeline
+    data = how.data
     if not clip_ids:
-        found = clips.load(workspace, [data.fpv], "fpv", split or data.eval_split)
+        found = clips.load(workspace, [data.fpv], "fpv", split or data.eval_split, pipeline=how)
         spread = np.linspace(0, len(found) - 1, min(count, len(found)))
         return _part(found, spread.round().astype(int).tolist())
     path = workspace.table(data.fpv, "clips")
@@ -117,7 +120,7 @@ def _chosen(
             raise unknown_name("--clip", f"first-person clip in {path}", clip_id, splits)
     parts = []
     for of_split in dict.fromkeys(splits[clip_id] for clip_id in clip_ids):
-        found = clips.load(workspace, [data.fpv], "fpv", of_split)
+        found = clips.load(workspace, [data.fpv], "fpv", of_split, pipeline=how)
         place = {clip.clip_id: i for i, clip in enumerate(found.clips)}
         asked = [clip_id for clip_id in clip_ids if splits[clip_id] == of_split]
         if without := [clip_id for clip_id in asked if clip_id not in place]:
@@ -161,7 +164,7 @@ def _paired(
         console.note(f"no third-person rows: {main.path.name} of {main.run} has no such branch")
         return None
     try:
-        pool, found = partners.find(workspace, main.pipeline.data, chosen.rows)
+        pool, found = partners.find(workspace, main.pipeline.data, chosen.rows, main.pipeline)
         main.check_classes("tpv", pool)
     except SumlError as error:
         console.warn(f"no third-person rows: {error}")

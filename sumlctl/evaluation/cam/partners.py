@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from sumlctl import tables
+from sumlctl.config import Pipeline
 from sumlctl.learning import clips
 from sumlctl.learning.clips import ClipSet
 from sumlctl.narrated import Narrated
@@ -31,7 +32,7 @@ class Partner:
 
 
 def find(
-    workspace: Workspace, data: Data, rows: pl.DataFrame
+    workspace: Workspace, data: Data, rows: pl.DataFrame, pipeline: Pipeline | None = None
 ) -> tuple[ClipSet, list[Partner | None]]:
     """The partner of each first-person clip.
 
@@ -42,6 +43,7 @@ def find(
         workspace: where the tables are.
         data: the run's datasets and encoder.
         rows: clip_id and narration of the first-person clips.
+        pipeline: as for `clips.load`.
 
     Returns:
         The pool of third-person clips that can be decoded, and the partners; none for a clip
@@ -53,7 +55,7 @@ def find(
     path = workspace.pairs(data.fpv, data.tpv)
     table = tables.read(path, "pairs")
     split = (tables.metadata(table, "config") or {}).get("split", data.train_split)
-    pool = clips.load(workspace, data.tpv, "tpv", split)
+    pool = clips.load(workspace, data.tpv, "tpv", split, pipeline=pipeline)
     place = {clip.clip_id: i for i, clip in enumerate(pool.clips)}
     known: dict[str, tuple[int, float]] = {}
     by_text: dict[str, tuple[int, float]] = {}

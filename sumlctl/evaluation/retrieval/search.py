@@ -108,6 +108,7 @@ def retrieve(
     question: Question,
     encode: Encode,
     checkpoint: str | None = None,
+    decoder: str | None = None,
 ) -> Answer:
     """Searches with the projected features of a run (Eq. 5) and with narration vectors.
 
@@ -119,6 +120,7 @@ def retrieve(
         question: what is asked.
         encode: makes vectors of texts that no narrations table has.
         checkpoint: a file under the run's checkpoints, or a path; default `stage_two.pt`.
+        decoder: who decodes; default that of the run's pipeline.
 
     Raises:
         SumlError: no such run, a branch or a projection is missing, tables do not fit, nothing
@@ -126,7 +128,7 @@ def retrieve(
     """
     query, view = _checked(question)
     views = Views.parse(question.views)
-    main = trained.load(workspace, run, checkpoint)
+    main = trained.load(workspace, run, checkpoint).read_by(decoder)
     for viewpoint in {query, view} - {"text"}:
         main.branch(viewpoint)
     splits = {"fpv": question.split, "tpv": question.tpv_split or question.split}

@@ -70,7 +70,7 @@ def seen(
     datasets = [data.fpv] if viewpoint == "fpv" else data.tpv
     trained.branch(viewpoint)
     chosen = split or _split(workspace, datasets, viewpoint, data.eval_split, data.train_split)
-    found = clips.load(workspace, datasets, viewpoint, chosen)
+    found = clips.load(workspace, datasets, viewpoint, chosen, pipeline=trained.pipeline)
     places, vectors = embed(trained, viewpoint, found, views)
     rows = found.rows[places].select(COLUMNS)
     return Side(viewpoint, rows, [found.clips[i] for i in places], vectors, found.vocabularies)

@@ -80,7 +80,7 @@ class PyavDecoder:
         self.orientation = orientation(head.frame)
         self._upright = Upright(self.orientation)
         upright = self._upright(head.frame)
-        self._width, self._height = upright.width, upright.height
+        self.size = upright.width, upright.height
         self._codec = self._stream.codec_context
         stamped_packets = self._container.format.name in STAMPED_PACKETS
         # Packets in these containers are units that each follow their length.
@@ -88,7 +88,7 @@ class PyavDecoder:
         self._skips = self._codec.name == "h264" and stamped_packets and configuration[:1] == b"\1"
         self._length_bytes = (configuration[4] & 3) + 1 if self._skips else 0
         self._reformatter = VideoReformatter()
-        self.nbytes = _CONTAINER_BYTES + _PICTURES_KEPT * self._width * self._height * 3 // 2
+        self.nbytes = _CONTAINER_BYTES + _PICTURES_KEPT * math.prod(self.size) * 3 // 2
 
     def close(self) -> None:
         self._container.close()
@@ -221,7 +221,7 @@ class PyavDecoder:
 
     def _rgb(self, frame: VideoFrame, short_side: int | None) -> np.ndarray:
         """The picture upright in RGB, in the size of the video's first one."""
-        width, height = reduced(self._width, self._height, short_side)
+        width, height = reduced(*self.size, short_side)
         small = self._reformatter.reformat(
             self._upright(frame), width, height, "rgb24", interpolation="BILINEAR", threads=1
         )

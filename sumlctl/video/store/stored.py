@@ -61,7 +61,7 @@ def read_stored(
     times_s: Sequence[float],
     *,
     short_side: int | None = None,
-    decoder: str | None = None,
+    decoder: str = "auto",
 ) -> Frames:
     """The frames that `read_frames` finds on screen in the original, as the store has them.
 

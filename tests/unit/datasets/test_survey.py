@@ -29,11 +29,11 @@ class Prober:
 
     def __init__(self):
         self.asked = []
-        self.whole = None
+        self.whole = self.ask_decord = None
         self.version = PROBED_WITH
 
-    def __call__(self, rates, work, executor, *, whole):
-        self.whole = whole
+    def __call__(self, rates, work, executor, *, whole, ask_decord):
+        self.whole, self.ask_decord = whole, ask_decord
         for path in reversed(list(rates)):  # results come in any order
             self.asked.append(path.name)
             yield path, self.probe(path, rates[path])
@@ -271,3 +271,20 @@ def test_a_video_that_escapes_its_folder_is_refused_unprobed(look, root, prober,
     text = str(caught.value)
     assert text.startswith(f"video {plain(video)} of k: path leaves its folder, got ")
     assert prober.asked == []
+
+
+def test_survey_with_decord_asks_about_files_that_it_was_not_asked_about(look, root, prober):
+    """The verdict is made once: rows that have it stay, and without `decord` so do all others."""
+    (root / "a.mp4").write_text("a")
+    look(("a", "P01"))  # as a table of an earlier version: no verdict
+    look(("a", "P01"))
+    assert prober.asked == []
+    look(("a", "P01"), decoder="decord")
+    assert (prober.asked, prober.ask_decord) == (["a.mp4"], True)
+    prober.probe = lambda path, fps: Probe("ok", decord="doubted", **FACTS)
+    look(("a", "P01"), decoder="decord")
+    look(("a", "P01"), decoder="decord")
+    assert prober.asked == []
+    (root / "b.mp4").write_text("b")
+    look(("a", "P01"), ("b", "P01"), decoder="pyav")
+    assert (prober.asked, prober.ask_decord) == (["b.mp4"], False)

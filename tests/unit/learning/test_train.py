@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import signal
+from dataclasses import asdict
 
 import pytest
 import torch
 
 from sumlctl import config, tables
 from sumlctl.errors import Interrupted, SumlError
-from sumlctl.learning import clips
+from sumlctl.learning import clips, stage_one
 from sumlctl.learning import train as module
 from sumlctl.learning.prepare import prepare
 from sumlctl.learning.train import train
@@ -217,3 +219,36 @@ def test_too_few_clips_for_the_devices(world):
         run._fit(
             "stage_one", alone.pipeline.stage_one, run._model(data.tasks, None), data, None, {}
         )
+
+
+def test_stage_one_key_of_settings_that_came_later(world):
+    """At its default such a setting is in no key, as in those of earlier versions; else it is."""
+    usual = pipeline(world)
+    parts = ("seed", "precision", "devices", "nodes", "compile", "input", "backbone", "head")
+    said = {part: asdict(usual)[part] for part in (*parts, "stage_one", "optimiser")}
+    del said["input"]["rate"]
+    nothing = {"tasks": [], "quarantined": {}, "init": "", "tables": {}}
+    earlier = json.dumps({"settings": said, "split": "train"} | nothing, sort_keys=True)
+    key = stage_one.key(world, usual, [], {}, {})
+    assert key == hashlib.sha256(earlier.encode()).hexdigest()
+    others = ("decoder=decord", "decoder=pyav", "input.rate=60", "input.rate=30")
+    keys = {stage_one.key(world, pipeline(world, other), [], {}, {}) for other in others}
+    assert len(keys | {key}) == 5
+
+
+def test_train_and_evaluate_by_decord(world, sumlctl, capsys):
+    """The clips of a plain colour are the same by either decoder, and so is every loss."""
+    pytest.importorskip("decord")
+    losses = {}
+    for decoder in ("pyav", "decord"):
+        done = sumlctl("train", "small", "--run", decoder, "--decoder", decoder)
+        assert done.code == 0, done.err
+        assert config.load(world.run(decoder) / "pipeline.toml").decoder == decoder
+        lines = (world.run(decoder) / "log.jsonl").read_text().splitlines()
+        assert not any("clip_replaced" in line for line in lines)
+        losses[decoder] = [e["loss"] for e in map(json.loads, lines) if "loss" in e]
+    assert losses["pyav"]
+    assert losses["decord"] == pytest.approx(losses["pyav"], rel=0.1)
+    assert sumlctl("eval", "decord").code == 0
+    assert "is up to date" in sumlctl("eval", "decord", "--decoder", "decord").err
+    assert "is up to date" not in sumlctl("eval", "decord", "--decoder", "auto").err

@@ -163,8 +163,15 @@ def test_many_files_are_probed_and_decords_hangs_and_crashes_survived(tmp_path, 
     work = Work(tmp_path / "units")
     found = dict(probe_many(dict.fromkeys(paths), work, Local(2), deadline_s=1))
     assert found == {
-        paths[0]: Probe("ok", "with decord: worker died, signal 6 (Aborted)", n_frames=40),
-        paths[1]: Probe("ok", "with decord: no answer within 1 s of processor time", n_frames=40),
+        paths[0]: Probe(
+            "ok", "with decord: worker died, signal 6 (Aborted)", n_frames=40, decord="doubted"
+        ),
+        paths[1]: Probe(
+            "ok",
+            "with decord: no answer within 1 s of processor time",
+            n_frames=40,
+            decord="doubted",
+        ),
     }
 
 

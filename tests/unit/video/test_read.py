@@ -196,7 +196,7 @@ def test_pyav_alone_is_enough(make_video, numbers, monkeypatch):
     monkeypatch.delitem(sys.modules, "sumlctl.video.decoders.decord", raising=False)
     video = make_video("video.mp4")
     assert numbers(read_frames(video, [1.0]).pixels) == [10]
-    with pytest.raises(SumlError, match="decord: decoder is not installed"):
+    with pytest.raises(SumlError, match="decoder: decord is not installed, got decord"):
         read_frames(video, [1.0], decoder="decord")
     video.write_bytes(b"no video")
     with pytest.raises(SumlError, match="cannot be read"):
@@ -204,7 +204,7 @@ def test_pyav_alone_is_enough(make_video, numbers, monkeypatch):
 
 
 def test_a_decoder_that_is_not_there_is_wrong_usage(make_video):
-    with pytest.raises(ValueError, match="'ffmpeg'; pyav or decord are there"):
+    with pytest.raises(ValueError, match="'ffmpeg'; auto, decord, pyav are there"):
         read_frames(make_video("video.mp4"), [0.0], decoder="ffmpeg")
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sumlctl.errors import SumlError
 from sumlctl.video.decoders import DecodeError
+from sumlctl.video.probe import probe
 from sumlctl.video.read import DECODERS, read_frames
 from tests.unit.video.numbered import noisy
 
@@ -125,8 +128,93 @@ def test_real_files_are_read_as_pyav_reads_them_or_not_at_all(shared_data, name)
     video = shared_data / "videos/awkward" / name
     mine = read_frames(video, [0.0, 0.05], decoder="pyav")
     if "cockatoo" in name:  # decord seeks past what its first frame says, and finds a mess
-        with pytest.raises(SumlError, match="decord cannot read it"):
+        with pytest.raises(SumlError, match="decord is not to be trusted with it, got 4:4:4"):
             read_frames(video, [0.0, 0.05], decoder="decord")
         return
     theirs = read_frames(video, [0.0, 0.05], decoder="decord")
     assert np.array_equal(mine.pixels, theirs.pixels)
+
+
+def test_read_frames_of_a_sound_file_after_complaints_about_another(make_video, damage, numbers):
+    """What decord's FFmpeg writes about a damaged file refuses that file alone, in any order."""
+    steady = {"x264-params": "scenecut=0"}
+    bad = make_video("bad.mp4", 40, gop=8, b_frames=0, paint=noisy, options=steady)
+    damage(bad, 10)
+    good = make_video("good.mp4")
+    for _ in range(3):
+        with pytest.raises(SumlError, match=r"bad.mp4: "):
+            read_frames(bad, [1.15], decoder="decord", trusted=True)
+        assert numbers(read_frames(good, [1.15], decoder="decord").pixels) == [11]
+
+
+def test_read_frames_keeps_a_file_open(make_video, numbers, monkeypatch):
+    """Ten requests open the file once."""
+    video, opened = make_video("video.mp4"), []
+
+    class Counted(decord.VideoReader):
+        def __init__(self, *args, **options):
+            opened.append(args)
+            super().__init__(*args, **options)
+
+    monkeypatch.setattr(decord, "VideoReader", Counted)
+    for n in range(10):
+        assert numbers(read_frames(video, [n * 0.3], decoder="decord").pixels) == [n * 3]
+    assert len(opened) == 1
+
+
+def test_read_frames_leaves_no_thread_decoding(make_video, capfd):
+    """What others write to stderr meanwhile is theirs, and arrives there."""
+    video = make_video("video.mp4")
+    with module._complaints() as lines:
+        os.write(2, b"a line of another thread\n")
+        os.write(2, b"[h264 @ 0x55aa] top block unavailable\n")
+    assert [line.strip() for line in lines] == ["[h264 @ 0x55aa] top block unavailable"]
+    assert capfd.readouterr().err == "a line of another thread\n"
+    tasks = Path("/proc/self/task")
+    if tasks.is_dir():
+        read_frames(video, [0.0], decoder="decord")
+        before = len(list(tasks.iterdir()))
+        for n in range(1, 4):
+            read_frames(video, [n / 10], decoder="decord")
+        assert len(list(tasks.iterdir())) == before
+
+
+@pytest.mark.parametrize("name", [*TRUSTED, *DOUBTED])
+def test_probe_records_whether_decord_is_trusted(make_video, name):
+    how = TRUSTED.get(name) or DOUBTED.get(name, ({},))[0]
+    found = probe(make_video(name, **how))
+    assert (found.decoder, found.decord) == ("pyav", "trusted" if name in TRUSTED else "doubted")
+    assert probe(make_video(name, **how), ask_decord=False).decord is None
+
+
+def test_probe_of_videos_with_4_4_4_chroma(make_video):
+    """FFmpeg decodes these by the x264 version in the first frame, which decord seeks past."""
+    found = probe(make_video("full_chroma.mp4", pix_fmt="yuv444p"))
+    assert (found.status, found.decord) == ("ok", "doubted")
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_real_files_forced_to_decord_in_any_order(shared_data, seed):
+    """No frame is wrong: the trusted give PyAV's frames, all else is refused, after any other."""
+    files = sorted(path for path in (shared_data / "videos").rglob("*") if path.is_file())
+    random.Random(seed).shuffle(files)
+    read, refused = set(), set()
+    for path in files:
+        found = probe(path)
+        if found.status != "ok":
+            continue
+        middle = found.duration_s / 2
+        times = [middle + i / found.fps for i in range(3) if middle + i / found.fps < middle * 2]
+        try:
+            mine = read_frames(path, times, short_side=128, decoder="decord")
+        except DecodeError:
+            refused.add(path.name)
+            assert found.decord == "doubted", path.name
+            continue
+        read.add(path.name)
+        assert found.decord == "trusted", path.name
+        theirs = read_frames(path, times, short_side=128, decoder="pyav")
+        assert mine.times_s == pytest.approx(theirs.times_s, abs=0.002), path.name
+        assert np.abs(mine.pixels.astype(int) - theirs.pixels).mean() < 3, path.name
+    assert len(read) >= 30
+    assert {"imageio_cockatoo.mp4", "decord_corrupted.mp4"} <= refused
