@@ -32,7 +32,8 @@ def survey(
     """The videos table of a dataset.
 
     A video is a file, or where there is none a folder of JPEG files. An earlier table, or the
-    receipts of an interrupted survey, spare the probing of those that have not changed.
+    receipts of an interrupted survey, spare the probing of those that have not changed, unless the
+    table was made before it was asked when the pictures begin.
 
     Args:
         clips: a reader's rows; their videos are surveyed in order of appearance.
@@ -109,7 +110,8 @@ def _known(
         return {}
     left_out = ["missing", "unreadable"] if readable_only else ["missing"]
     probed = old.filter(~pl.col("status").is_in(left_out)).to_dicts()
-    return {(r["path"], r["size_bytes"], r["mtime_ns"]): r for r in probed}
+    whole = (r for r in probed if r["status"] != "ok" or r["start_s"] is not None)
+    return {(r["path"], r["size_bytes"], r["mtime_ns"]): r for r in whole}
 
 
 def _frame(rows: dict[str, dict[str, Any]]) -> pl.DataFrame:

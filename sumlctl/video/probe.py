@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from sumlctl.errors import SumlError
 from sumlctl.video.decoders import DecodeError
 from sumlctl.video.decoders.jpeg import JpegDecoder
 from sumlctl.video.streams import (
+    CLOCK_RESTARTS,
+    Clock,
     Scan,
     Span,
     open_video,
@@ -26,6 +29,8 @@ from sumlctl.video.streams import (
     stamped_from,
 )
 
+_FINDS = 2  # changes of what a probe finds: 2, when the pictures begin
+_SAME_S = 2e-6  # FFmpeg rounds the start of a file to microseconds
 _DECODED_AT_LEAST = 200_000  # bytes per second; small 1080p60 files came to 500,000 on one core
 
 
@@ -43,9 +48,10 @@ class Probe:
         rotation: degrees counter-clockwise that turn the stored picture upright.
         fps: mean rate over the file.
         n_frames: frames that decode, not what the header claims.
-        duration_s: from the first frame's timestamp to the end of the last.
+        duration_s: from the file's own start, as players count, to the end of the last frame.
         size_bytes: size of the file; a folder of frames has none.
         mtime_ns: when the file or folder last changed.
+        start_s: from the file's own start to the first frame; 0 unless sound begins earlier.
     """
 
     status: str
@@ -60,6 +66,7 @@ class Probe:
     duration_s: float | None = None
     size_bytes: int | None = None
     mtime_ns: int | None = None
+    start_s: float | None = None
 
 
 def probe(
@@ -169,7 +176,7 @@ def _units(rates: Mapping[Path, float | None], ask_decord: bool, whole: bool) ->
     for path, fps in rates.items():
         wanted = Look(path.absolute(), fps, ask_decord, whole)
         name = hashlib.sha256(f"{wanted.path} {ask_decord}".encode()).hexdigest()
-        facts = stands_on(str(wanted.path), (fps, ask_decord, whole), stamp(path))
+        facts = stands_on(str(wanted.path), (fps, ask_decord, whole), stamp(path), _FINDS)
         found[Unit(name[:32], wanted, facts)] = path
     return found
 
@@ -189,6 +196,7 @@ def _examine_folder(path: Path, fps: float | None) -> Probe:
         fps=folder.fps,
         n_frames=len(folder) - len(missing),
         duration_s=last_s + 1 / folder.fps,
+        start_s=folder.start_s,
     )
     if missing:
         found = _noting(found, f"{len(missing)} frames are missing, the first is {missing[0]}")
@@ -205,16 +213,32 @@ def _examine(path: Path, whole: bool) -> Probe:
         if found.status != "ok":
             return found
         packets = scan(path)
+        if packets.restart is not None:
+            return Probe("unreadable", CLOCK_RESTARTS)
+        early = _before_first_picture(packets, found)
+        packets = packets._replace(shown=packets.shown[early:])
         shown, fault = _decode(path) if whole else _shown(path, packets)
     except av.FFmpegError as error:
         return Probe("unreadable", f"cannot be opened: {reason(error)}")
-    elapsed_s = float((shown[-1].pts - shown[0].pts) * packets.tick)
+    start_s, tick = packets.clock.seconds(shown[0].pts), packets.clock.tick
+    elapsed_s = float((shown[-1].pts - shown[0].pts) * tick)
     fps = (len(shown) - 1) / elapsed_s if elapsed_s else float(packets.declared_rate)
-    last_s = float(shown[-1].duration * packets.tick or 1 / packets.declared_rate)
-    found = replace(found, fps=fps, n_frames=len(shown), duration_s=elapsed_s + last_s)
-    if len(shown) != packets.expected:
+    last_s = float(shown[-1].duration * tick or 1 / packets.declared_rate)
+    duration_s = start_s + (elapsed_s + last_s)
+    found = replace(found, fps=fps, n_frames=len(shown), start_s=start_s, duration_s=duration_s)
+    if early:
+        found = _noting(found, f"{early} frames before the first keyframe do not decode")
+    if len(shown) != packets.expected - early:
         found = _noting(found, f"header says {packets.expected} frames, {len(shown)} decode")
     return _noting(found, fault)
+
+
+def _before_first_picture(packets: Scan, found: Probe) -> int:
+    """The number of frames that do not decode, since what they refer to is not in the file."""
+    if packets.container == "avi":  # its packets' times are guesses, in another order
+        return 0
+    first_s = (found.start_s or 0.0) - _SAME_S
+    return bisect_left(packets.shown, first_s, key=lambda span: packets.clock.seconds(span.pts))
 
 
 def _first_picture(path: Path) -> Probe:
@@ -239,6 +263,7 @@ def _first_picture(path: Path) -> Probe:
             width=width,
             height=height,
             rotation=picture.rotation,
+            start_s=Clock(container, stream, head.pts).start_s,
         )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +20,10 @@ from sumlctl.errors import SumlError
 
 # Times that a container rounds to milliseconds may lie half of one after their frame's true time.
 ROUNDING_S = 0.0005 + 1e-6
+_FLOAT_S = 1e-6  # more than floating point and FFmpeg's microseconds may lose
+# Files that were joined byte by byte; a time then stands for several pictures.
+CLOCK_RESTARTS = "its clock starts anew, as in files joined end to end; remux each part, then join"
+ISO_MEDIA = "mov,mp4,m4a,3gp,3g2,mj2"
 # As many frames as H.264 may keep back to reorder.
 REORDERED = 16
 # A seek may land late, on a keyframe whose leading frames need the one before; the next one then
@@ -36,6 +42,48 @@ class Stamped(NamedTuple):
     frame: VideoFrame
 
 
+class Clock:
+    """Timestamps of a file's video stream as seconds since the file's own start, and back.
+
+    Time zero is the container's `start_time` as FFmpeg gives it, the earliest of audio and video:
+    players and `ffmpeg -ss` count from there, and so do annotations.
+
+    Args:
+        container: the file.
+        stream: its video stream.
+        first: timestamp of the first picture, in ticks.
+
+    Attributes:
+        tick: seconds of one tick of the stream's time base.
+        start_s: when the first picture comes on screen.
+    """
+
+    def __init__(self, container: InputContainer, stream: VideoStream, first: int) -> None:
+        self.tick = stream.time_base or Fraction(1)
+        zero = first * self.tick
+        if container.start_time is not None:
+            start = Fraction(container.start_time, av.time_base)
+            # AVI has no presentation times; of FFmpeg's guesses the first one is late.
+            is_avi = container.format.name == "avi" and stream.start_time is not None
+            picture = stream.start_time * self.tick if is_avi else zero
+            if abs(picture - start) * av.time_base >= 1:  # `start_time` is rounded
+                zero += start - picture
+        self._whole, part = divmod(zero / self.tick, 1)
+        # Integers, since a request turns some hundred timestamps into seconds.
+        self._scale, self._part = part.denominator, part.numerator
+        self._times, self._over = self.tick.numerator, self.tick.denominator * part.denominator
+        self.start_s = self.seconds(first)
+
+    def seconds(self, pts: int) -> float:
+        """The time of a timestamp."""
+        return ((pts - self._whole) * self._scale - self._part) * self._times / self._over
+
+    def pts(self, time_s: float) -> int:
+        """The latest timestamp that is not after a time."""
+        ticks = (time_s + _FLOAT_S) / self.tick
+        return self._whole + math.floor(ticks + self._part / self._scale)
+
+
 class Span(NamedTuple):
     """When a frame is shown, in ticks of the time base."""
 
@@ -49,25 +97,28 @@ class Scan(NamedTuple):
     Args:
         container: FFmpeg's name of the format.
         codec: FFmpeg's name of the codec.
-        tick: seconds of one tick of the time base.
+        clock: when they are shown.
         declared_rate: frames per second as the file declares them.
-        expected: frames that the header claims and no edit list hides.
+        expected: frames that the header claims and no edit list hides; a fragmented MP4's header
+            counts those of the first fragment alone.
         shown: the frames, in order of time.
         hidden: number of frames that an edit list hides.
         last_keyframe: timestamp of it.
         closed: whether nothing is shown before the keyframe that it follows in the file.
+        restart: the timestamp at which the clock starts anew, as in files that were joined.
         fault: why the packets end early, if they do.
     """
 
     container: str
     codec: str
-    tick: Fraction
+    clock: Clock
     declared_rate: Fraction
     expected: int
     shown: list[Span]
     hidden: int
     last_keyframe: int
     closed: bool
+    restart: int | None
     fault: str | None
 
 
@@ -175,15 +226,20 @@ def scan(path: Path) -> Scan:
         av.FFmpegError: not a file that FFmpeg can open.
     """
     shown: list[Span] = []
-    hidden, last_keyframe, closed, fault = 0, 0, True, None
+    hidden, last_keyframe, closed, restart, fault = 0, 0, True, None, None
+    last_dts = -math.inf
     with open_video(path) as (container, stream):
-        tick, claimed = stream.time_base or Fraction(1), stream.frames
-        declared_rate = stream.average_rate or 1 / tick
+        claimed = stream.frames
+        declared_rate = stream.average_rate or 1 / (stream.time_base or Fraction(1))
         names = container.format.name, stream.codec_context.name
         try:
             for packet in container.demux(stream):
                 if packet.pts is None:
                     continue
+                if packet.dts is not None:
+                    if packet.dts < last_dts and restart is None:
+                        restart = packet.pts
+                    last_dts = packet.dts
                 if packet.is_keyframe:
                     last_keyframe = packet.pts
                 closed = closed and packet.pts >= last_keyframe
@@ -193,9 +249,35 @@ def scan(path: Path) -> Scan:
                     shown.append(Span(packet.pts, packet.duration or 0))
         except av.FFmpegError as error:
             fault = reason(error)
-    expected = claimed - hidden if claimed else len(shown)
-    shown.sort()
-    return Scan(*names, tick, declared_rate, expected, shown, hidden, last_keyframe, closed, fault)
+        shown.sort()
+        clock = Clock(container, stream, shown[0].pts if shown else 0)
+    of_fragment = names[0] == ISO_MEDIA and claimed < len(shown) + hidden
+    expected = len(shown) if not claimed or of_fragment else claimed - hidden
+    ends = last_keyframe, closed, restart, fault
+    return Scan(*names, clock, declared_rate, expected, shown, hidden, *ends)
+
+
+def may_restart(container: InputContainer) -> bool:
+    """Whether the format is one whose parts, joined byte by byte, are read as one file.
+
+    Such a format (transport and programme streams) has no index, and a seek finds either part.
+    """
+    return bool(container.format.flags & av.format.Flags.ts_discont.value)
+
+
+def restarts(path: Path) -> bool:
+    """Whether the clock of a file starts anew; its packets are read once in a process.
+
+    Raises:
+        OSError: it is not there.
+    """
+    found = path.stat()
+    return _restarts(path.absolute(), found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _restarts(path: Path, size: int, mtime_ns: int) -> bool:
+    return scan(path).restart is not None
 
 
 def reason(error: Exception) -> str:

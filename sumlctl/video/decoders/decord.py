@@ -63,9 +63,10 @@ class DecordDecoder:
         doubt = _doubt(packets)
         if doubt:
             raise DecodeError(path, "decord is not to be trusted with it", doubt)
-        first, tick = packets.shown[0].pts, packets.tick
-        self._begins_s = np.array([float((pts - first) * tick) for pts, _ in packets.shown])
-        last_s = float(packets.shown[-1].duration * tick or 1 / packets.declared_rate)
+        clock = packets.clock
+        self.start_s, self._tick_s = clock.start_s, float(clock.tick)
+        self._begins_s = np.array([clock.seconds(pts) for pts, _ in packets.shown])
+        last_s = float(packets.shown[-1].duration * clock.tick or 1 / packets.declared_rate)
         self._end_s = float(self._begins_s[-1]) + last_s
         self._reformatter = VideoReformatter()
         self.nbytes = self._begins_s.nbytes
@@ -76,7 +77,7 @@ class DecordDecoder:
 
     def read(self, times_s: Sequence[float], short_side: int | None) -> Shown:
         refuse_outside(self._path, times_s, self._end_s)
-        places = on_screen(self._begins_s, times_s)
+        places = on_screen(self._begins_s, times_s, self._tick_s)
         distinct, back = np.unique(places, return_inverse=True)
         with _opened(self._path, _MOST_REPEATED) as video:
             pixels = video.get_batch(distinct).asnumpy()
@@ -103,7 +104,8 @@ class DecordDecoder:
             found = [video.get_batch([place]).asnumpy()[0] for place in reversed(sought)]
         if counted != number:
             raise DecodeError(self._path, f"decord counts {counted} frames", f"{number} packets")
-        if not np.allclose(listed - listed[0], self._begins_s, rtol=1e-6, atol=_SAME_S):
+        since_first_s = self._begins_s - self.start_s
+        if not np.allclose(listed - listed[0], since_first_s, rtol=1e-6, atol=_SAME_S):
             raise DecodeError(self._path, "decord lists other timestamps", f"{listed[:4]} s, ...")
         theirs = PyavDecoder(self._path).read(self._begins_s[sought].tolist(), None).pixels
         for place, mine, picture in zip(sought, reversed(found), theirs, strict=True):
@@ -158,6 +160,8 @@ def _doubt(packets: Scan) -> str | None:
     """What makes decord lose count, as far as the packets tell."""
     if packets.fault or not packets.shown:
         return packets.fault or "no frames"
+    if packets.restart:
+        return "a clock that starts anew"
     if packets.codec != "h264" or packets.container not in STAMPED_PACKETS:
         return f"{packets.codec} in {packets.container}"
     if packets.hidden:

@@ -20,7 +20,7 @@ name = "epic"
 paths = ["{participant}/{video_id}.MP4", "{video_id}", "{video_id}.mp4"]
 fps = { "P??_??" = 60, "P??_???" = 50 }
 """
-FACTS = {"codec": "h264", "fps": 25.0, "n_frames": 100, "duration_s": 4.0}
+FACTS = {"codec": "h264", "fps": 25.0, "n_frames": 100, "duration_s": 4.0, "start_s": 0.0}
 
 
 class Prober:

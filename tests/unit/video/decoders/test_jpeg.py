@@ -136,6 +136,7 @@ def test_a_probe_describes_the_folder(make_folder):
         n_frames=40,
         duration_s=0.8,
         mtime_ns=folder.stat().st_mtime_ns,
+        start_s=0.0,
     )
 
 
