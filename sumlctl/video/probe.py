@@ -215,8 +215,9 @@ def _examine(path: Path, whole: bool) -> Probe:
         packets = scan(path)
         if packets.restart is not None:
             return Probe("unreadable", CLOCK_RESTARTS)
-        early = _before_first_picture(packets, found)
-        packets = packets._replace(shown=packets.shown[early:])
+        leading = _leading(packets, found)
+        early = packets.early + leading
+        packets = packets._replace(shown=packets.shown[leading:])
         shown, fault = _decode(path) if whole else _shown(path, packets)
     except av.FFmpegError as error:
         return Probe("unreadable", f"cannot be opened: {reason(error)}")
@@ -227,16 +228,17 @@ def _examine(path: Path, whole: bool) -> Probe:
     duration_s = start_s + (elapsed_s + last_s)
     found = replace(found, fps=fps, n_frames=len(shown), start_s=start_s, duration_s=duration_s)
     if early:
-        found = _noting(found, f"{early} frames before the first keyframe do not decode")
+        found = _noting(found, f"{early} frames before the first that can be decoded")
     if len(shown) != packets.expected - early:
         found = _noting(found, f"header says {packets.expected} frames, {len(shown)} decode")
     return _noting(found, fault)
 
 
-def _before_first_picture(packets: Scan, found: Probe) -> int:
-    """The number of frames that do not decode, since what they refer to is not in the file."""
-    if packets.container == "avi":  # its packets' times are guesses, in another order
-        return 0
+def _leading(packets: Scan, found: Probe) -> int:
+    """The number of frames that follow the first keyframe in the file and precede it in time.
+
+    They do not decode where they refer to frames before the keyframe.
+    """
     first_s = (found.start_s or 0.0) - _SAME_S
     return bisect_left(packets.shown, first_s, key=lambda span: packets.clock.seconds(span.pts))
 

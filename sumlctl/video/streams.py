@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 import av
-from av import VideoFrame, VideoStream
+from av import Packet, VideoFrame, VideoStream
 from av.container import InputContainer
 from av.stream import Disposition
 
@@ -20,6 +21,7 @@ from sumlctl.errors import SumlError
 
 # Times that a container rounds to milliseconds may lie half of one after their frame's true time.
 ROUNDING_S = 0.0005 + 1e-6
+_MOST_BEFORE_KEYFRAME = 64 * 2**20  # bytes
 _FLOAT_S = 1e-6  # more than floating point and FFmpeg's microseconds may lose
 # Files that were joined byte by byte; a time then stands for several pictures.
 CLOCK_RESTARTS = "its clock starts anew, as in files joined end to end; remux each part, then join"
@@ -101,7 +103,8 @@ class Scan(NamedTuple):
         declared_rate: frames per second as the file declares them.
         expected: frames that the header claims and no edit list hides; a fragmented MP4's header
             counts those of the first fragment alone.
-        shown: the frames, in order of time.
+        shown: the frames from the first keyframe on, in order of time.
+        early: number of frames before it, which refer to what is not in the file.
         hidden: number of frames that an edit list hides.
         last_keyframe: timestamp of it.
         closed: whether nothing is shown before the keyframe that it follows in the file.
@@ -115,6 +118,7 @@ class Scan(NamedTuple):
     declared_rate: Fraction
     expected: int
     shown: list[Span]
+    early: int
     hidden: int
     last_keyframe: int
     closed: bool
@@ -169,7 +173,7 @@ def stamped(container: InputContainer, stream: VideoStream) -> Iterator[Stamped]
     room = REORDERED if container.format.name == "avi" else 0
     fault = None
     try:
-        for frame in container.decode(stream):
+        for frame in _decoded(container, stream):
             if frame.is_corrupt:
                 raise DamagedFrame(0, "a part of a frame is missing")
             if frame.pts is None:
@@ -184,6 +188,26 @@ def stamped(container: InputContainer, stream: VideoStream) -> Iterator[Stamped]
         yield Stamped(heapq.heappop(stamps), frame)
     if fault:
         raise fault
+
+
+def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """Decodes onward from the next keyframe; from where it stands, if no packet is marked as one.
+
+    What comes before refers to pictures that are not there. Some decoders refuse it, others make
+    something up.
+    """
+    before: list[Packet] = []
+    nbytes = 0
+    packets = container.demux(stream)
+    for packet in packets:
+        if packet.is_keyframe:
+            before.clear()
+        before.append(packet)
+        nbytes += packet.size
+        if packet.is_keyframe or nbytes > _MOST_BEFORE_KEYFRAME:
+            break
+    for packet in chain(before, packets):
+        yield from packet.decode()
 
 
 def stamped_from(container: InputContainer, stream: VideoStream, pts: int) -> Iterator[Stamped]:
@@ -226,8 +250,8 @@ def scan(path: Path) -> Scan:
         av.FFmpegError: not a file that FFmpeg can open.
     """
     shown: list[Span] = []
-    hidden, last_keyframe, closed, restart, fault = 0, 0, True, None, None
-    last_dts = -math.inf
+    early, hidden, last_keyframe, closed, restart, fault = 0, 0, 0, True, None, None
+    last_dts, any_keyframe = -math.inf, False
     with open_video(path) as (container, stream):
         claimed = stream.frames
         declared_rate = stream.average_rate or 1 / (stream.time_base or Fraction(1))
@@ -241,6 +265,9 @@ def scan(path: Path) -> Scan:
                         restart = packet.pts
                     last_dts = packet.dts
                 if packet.is_keyframe:
+                    if not any_keyframe:
+                        early, closed, any_keyframe = len(shown), True, True
+                        shown.clear()
                     last_keyframe = packet.pts
                 closed = closed and packet.pts >= last_keyframe
                 if packet.is_discard:  # cut off by an edit list
@@ -251,10 +278,11 @@ def scan(path: Path) -> Scan:
             fault = reason(error)
         shown.sort()
         clock = Clock(container, stream, shown[0].pts if shown else 0)
-    of_fragment = names[0] == ISO_MEDIA and claimed < len(shown) + hidden
-    expected = len(shown) if not claimed or of_fragment else claimed - hidden
+    count = early + len(shown)
+    of_fragment = names[0] == ISO_MEDIA and claimed < count + hidden
+    expected = count if not claimed or of_fragment else claimed - hidden
     ends = last_keyframe, closed, restart, fault
-    return Scan(*names, clock, declared_rate, expected, shown, hidden, *ends)
+    return Scan(*names, clock, declared_rate, expected, shown, early, hidden, *ends)
 
 
 def may_restart(container: InputContainer) -> bool:

@@ -164,6 +164,8 @@ def _doubt(packets: Scan) -> str | None:
         return "a clock that starts anew"
     if packets.codec != "h264" or packets.container not in STAMPED_PACKETS:
         return f"{packets.codec} in {packets.container}"
+    if packets.early:
+        return "frames before the first keyframe"
     if packets.hidden:
         return "an edit list"
     return None if packets.closed else "open groups of pictures"
