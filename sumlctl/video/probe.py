@@ -18,7 +18,6 @@ from sumlctl.errors import SumlError
 from sumlctl.video.decoders import DecodeError
 from sumlctl.video.decoders.jpeg import JpegDecoder
 from sumlctl.video.streams import (
-    CLOCK_RESTARTS,
     Clock,
     Scan,
     Span,
@@ -213,8 +212,8 @@ def _examine(path: Path, whole: bool) -> Probe:
         if found.status != "ok":
             return found
         packets = scan(path)
-        if packets.restart is not None:
-            return Probe("unreadable", CLOCK_RESTARTS)
+        if packets.doubt:
+            return Probe("unreadable", packets.doubt)
         leading = _leading(packets, found)
         early = packets.early + leading
         packets = packets._replace(shown=packets.shown[leading:])

@@ -18,6 +18,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from sumlctl.errors import SumlError
+from sumlctl.video.edits import EditList, edit_list, misplaced
 
 # Times that a container rounds to milliseconds may lie half of one after their frame's true time.
 ROUNDING_S = 0.0005 + 1e-6
@@ -25,6 +26,7 @@ _MOST_BEFORE_KEYFRAME = 64 * 2**20  # bytes
 _FLOAT_S = 1e-6  # more than floating point and FFmpeg's microseconds may lose
 # Files that were joined byte by byte; a time then stands for several pictures.
 CLOCK_RESTARTS = "its clock starts anew, as in files joined end to end; remux each part, then join"
+EDITS_MISPLACED = "FFmpeg shows the parts of its edit list at other times; re-encode it"
 ISO_MEDIA = "mov,mp4,m4a,3gp,3g2,mj2"
 # As many frames as H.264 may keep back to reorder.
 REORDERED = 16
@@ -108,7 +110,7 @@ class Scan(NamedTuple):
         hidden: number of frames that an edit list hides.
         last_keyframe: timestamp of it.
         closed: whether nothing is shown before the keyframe that it follows in the file.
-        restart: the timestamp at which the clock starts anew, as in files that were joined.
+        doubt: why a time does not stand for one picture, if so.
         fault: why the packets end early, if they do.
     """
 
@@ -122,7 +124,7 @@ class Scan(NamedTuple):
     hidden: int
     last_keyframe: int
     closed: bool
-    restart: int | None
+    doubt: str | None
     fault: str | None
 
 
@@ -250,7 +252,7 @@ def scan(path: Path) -> Scan:
         av.FFmpegError: not a file that FFmpeg can open.
     """
     shown: list[Span] = []
-    early, hidden, last_keyframe, closed, restart, fault = 0, 0, 0, True, None, None
+    early, hidden, last_keyframe, closed, doubt, fault = 0, 0, 0, True, None, None
     last_dts, any_keyframe = -math.inf, False
     with open_video(path) as (container, stream):
         claimed = stream.frames
@@ -261,8 +263,9 @@ def scan(path: Path) -> Scan:
                 if packet.pts is None:
                     continue
                 if packet.dts is not None:
-                    if packet.dts < last_dts and restart is None:
-                        restart = packet.pts
+                    # The parts of an MP4's edit list go back for the keyframe that they need.
+                    if packet.dts < last_dts and names[0] != ISO_MEDIA:
+                        doubt = CLOCK_RESTARTS
                     last_dts = packet.dts
                 if packet.is_keyframe:
                     if not any_keyframe:
@@ -278,34 +281,45 @@ def scan(path: Path) -> Scan:
             fault = reason(error)
         shown.sort()
         clock = Clock(container, stream, shown[0].pts if shown else 0)
+        edits, track = edit_list_of(container, stream), stream.id
     count = early + len(shown)
+    if edits and not edits.is_simple:
+        claimed = 0  # a sample may be shown twice
+        if not fault and misplaced(path, track, edits, [span.pts for span in shown]):
+            doubt = EDITS_MISPLACED
     of_fragment = names[0] == ISO_MEDIA and claimed < count + hidden
     expected = count if not claimed or of_fragment else claimed - hidden
-    ends = last_keyframe, closed, restart, fault
+    ends = last_keyframe, closed, doubt, fault
     return Scan(*names, clock, declared_rate, expected, shown, early, hidden, *ends)
 
 
-def may_restart(container: InputContainer) -> bool:
-    """Whether the format is one whose parts, joined byte by byte, are read as one file.
-
-    Such a format (transport and programme streams) has no index, and a seek finds either part.
-    """
-    return bool(container.format.flags & av.format.Flags.ts_discont.value)
+def edit_list_of(container: InputContainer, stream: VideoStream) -> EditList | None:
+    """The edit list of a stream of an MP4 or MOV."""
+    is_iso = container.format.name == ISO_MEDIA
+    return edit_list(Path(container.name), stream.id) if is_iso else None
 
 
-def restarts(path: Path) -> bool:
-    """Whether the clock of a file starts anew; its packets are read once in a process.
+def doubt(container: InputContainer, stream: VideoStream) -> str | None:
+    """Why a time does not stand for one picture of an open file, if so.
+
+    Transport and programme streams have no index: where files were joined byte by byte, a seek
+    finds either part. So their packets are read first, once in a process.
 
     Raises:
-        OSError: it is not there.
+        OSError: the file is not there.
     """
+    may_restart = container.format.flags & av.format.Flags.ts_discont.value
+    edits = edit_list_of(container, stream)
+    if not may_restart and (edits is None or edits.is_simple):
+        return None
+    path = Path(container.name)
     found = path.stat()
-    return _restarts(path.absolute(), found.st_size, found.st_mtime_ns)
+    return _doubt(path, found.st_size, found.st_mtime_ns)
 
 
 @lru_cache(maxsize=4096)
-def _restarts(path: Path, size: int, mtime_ns: int) -> bool:
-    return scan(path).restart is not None
+def _doubt(path: Path, size: int, mtime_ns: int) -> str | None:
+    return scan(path).doubt
 
 
 def reason(error: Exception) -> str:

@@ -89,13 +89,15 @@ def slack_s(gap_s: Any, tick_s: float) -> Any:
     """How much later than a time a frame may begin and count as on screen.
 
     Containers round to their ticks, Matroska to milliseconds, and remuxing passes that on. Where
-    frames follow each other as quickly as that, the same slack would show a later one instead.
+    frames follow each other about as quickly, the same slack would show a later one instead.
 
     Args:
         gap_s: from the beginning of the frame before.
         tick_s: one tick of the time base.
     """
-    spare = np.maximum(gap_s / 30, np.minimum(tick_s, gap_s - tick_s) / 2)
+    spare = gap_s / 30
+    if tick_s > ROUNDING_S:
+        spare = np.maximum(spare, np.minimum(tick_s, gap_s - tick_s) / 2)
     return np.minimum(spare + 1e-6, ROUNDING_S)
 
 

@@ -160,8 +160,8 @@ def _doubt(packets: Scan) -> str | None:
     """What makes decord lose count, as far as the packets tell."""
     if packets.fault or not packets.shown:
         return packets.fault or "no frames"
-    if packets.restart:
-        return "a clock that starts anew"
+    if packets.doubt:
+        return packets.doubt
     if packets.codec != "h264" or packets.container not in STAMPED_PACKETS:
         return f"{packets.codec} in {packets.container}"
     if packets.early:

@@ -27,10 +27,9 @@ from sumlctl.video.streams import (
     SEEKS_BACK_S,
     Clock,
     Stamped,
-    may_restart,
+    doubt,
     open_stream,
     reason,
-    restarts,
     stamped,
     stamped_from,
 )
@@ -78,9 +77,9 @@ class PyavDecoder:
         if head is None or tick is None:
             self.close()
             raise self._fault("no frame decodes", None)
-        if may_restart(self._container) and restarts(path):
+        if why := doubt(self._container, self._stream):
             self.close()
-            raise DecodeError(path, "cannot be read", CLOCK_RESTARTS, damaged=True)
+            raise DecodeError(path, "cannot be read", why, damaged=True)
         self._clock, self._tick = Clock(self._container, self._stream, head.pts), tick
         self.start_s = self._clock.start_s
         self._frame_s = float(1 / (self._stream.average_rate or 1 / tick))
@@ -141,6 +140,8 @@ class PyavDecoder:
                     if packet.pts is None or nbytes > _MOST_AHEAD:
                         return None
                     if packet.dts is not None:
+                        if packet.dts < last_dts and self._container.format.name == ISO_MEDIA:
+                            return None  # parts of an edit list, each from its keyframe on
                         self._refuse_restart(packet.dts < last_dts)
                         last_dts = packet.dts
                     ahead.append(_Ahead(packet.pts, packet))
