@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import av
 
@@ -116,7 +116,8 @@ def _edit_list(file: BinaryIO, size: int, track: int) -> EditList:
             version, count = _unpack(file, at, ">B3xI")
             entry = ">qqi" if version == 1 else ">Iii"
             step = struct.calcsize(entry)
-            entries = [_unpack(file, at + 8 + i * step, entry)[:2] for i in range(count)]
+            found = (_unpack(file, at + 8 + i * step, entry) for i in range(count))
+            entries = [(duration, media) for duration, media, _ in found]
     if number != track or not movie_hz or not entries:
         return EditList([], 0)
     begins = [0]
@@ -152,6 +153,6 @@ def _timescale(file: BinaryIO, at: int) -> int:
     return int(_unpack(file, at + (20 if is_long else 12), ">I")[0])
 
 
-def _unpack(file: BinaryIO, at: int, form: str) -> tuple[int, ...]:
+def _unpack(file: BinaryIO, at: int, form: str) -> tuple[Any, ...]:
     file.seek(at)
     return struct.unpack(form, file.read(struct.calcsize(form)))

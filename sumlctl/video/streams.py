@@ -68,8 +68,8 @@ class Clock:
         if container.start_time is not None:
             start = Fraction(container.start_time, av.time_base)
             # AVI has no presentation times; of FFmpeg's guesses the first one is late.
-            is_avi = container.format.name == "avi" and stream.start_time is not None
-            picture = stream.start_time * self.tick if is_avi else zero
+            is_avi = container.format.name == "avi"
+            picture = (stream.start_time or 0) * self.tick if is_avi else zero
             if abs(picture - start) * av.time_base >= 1:  # `start_time` is rounded
                 zero += start - picture
         self._whole, part = divmod(zero / self.tick, 1)
@@ -289,8 +289,19 @@ def scan(path: Path) -> Scan:
             doubt = EDITS_MISPLACED
     of_fragment = names[0] == ISO_MEDIA and claimed < count + hidden
     expected = count if not claimed or of_fragment else claimed - hidden
-    ends = last_keyframe, closed, doubt, fault
-    return Scan(*names, clock, declared_rate, expected, shown, early, hidden, *ends)
+    return Scan(
+        *names,
+        clock,
+        declared_rate,
+        expected,
+        shown,
+        early,
+        hidden,
+        last_keyframe,
+        closed,
+        doubt,
+        fault,
+    )
 
 
 def edit_list_of(container: InputContainer, stream: VideoStream) -> EditList | None:
@@ -308,7 +319,7 @@ def doubt(container: InputContainer, stream: VideoStream) -> str | None:
     Raises:
         OSError: the file is not there.
     """
-    may_restart = container.format.flags & av.format.Flags.ts_discont.value
+    may_restart = int(container.format.flags) & int(av.format.Flags.ts_discont.value)
     edits = edit_list_of(container, stream)
     if not may_restart and (edits is None or edits.is_simple):
         return None
