@@ -12,8 +12,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-import av
-
 _EMPTY = -1
 _CONTAINERS = (b"moov", b"trak", b"mdia", b"edts")
 
@@ -68,26 +66,18 @@ def edit_list(path: Path, track: int) -> EditList:
             return EditList([], 0)
 
 
-def misplaced(path: Path, track: int, edits: EditList, shown: Sequence[int]) -> bool:
+def misplaced(edits: EditList, samples: Sequence[tuple[int, int]], shown: Sequence[int]) -> bool:
     """Whether FFmpeg shows frames at other times than a track's edit list says.
 
     Args:
-        path: an MP4 or MOV.
-        track: its number in the file.
-        edits: its edit list.
+        edits: the edit list.
+        samples: timestamp and duration of each frame in the media, ascending.
         shown: FFmpeg's timestamps of the frames that it shows, ascending.
-
-    Raises:
-        av.FFmpegError: not a file that FFmpeg can open.
     """
-    with av.open(str(path.absolute()), options={"ignore_editlist": "1"}) as container:
-        [stream] = [s for s in container.streams.video if s.id == track]
-        found = [(p.pts, p.duration or 1) for p in container.demux(stream) if p.pts is not None]
-    found.sort()
-    ends = [pts for pts, _ in found[1:]] + [sum(found[-1])] if found else []
+    ends = [pts for pts, _ in samples[1:]] + [sum(last) for last in samples[-1:]]
     wanted = []
     for begin, media, duration in edits.parts:
-        for (pts, _), end in zip(found, ends, strict=True):
+        for (pts, _), end in zip(samples, ends, strict=True):
             inside = min(end, media + duration) - max(pts, media)
             if media != _EMPTY and inside > edits.slack:
                 wanted.append(begin + max(pts - media, 0))

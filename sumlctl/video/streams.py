@@ -15,6 +15,7 @@ from typing import NamedTuple
 import av
 from av import Packet, VideoFrame, VideoStream
 from av.container import InputContainer
+from av.format import Flags
 from av.stream import Disposition
 
 from sumlctl.errors import SumlError
@@ -136,14 +137,16 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         yield container, stream
 
 
-def open_stream(path: Path) -> tuple[InputContainer, VideoStream]:
+def open_stream(
+    path: Path, options: dict[str, str] | None = None
+) -> tuple[InputContainer, VideoStream]:
     """Opens a file and chooses its video stream: the largest, as decord does, cover art aside.
 
     Raises:
         SumlError: there is no video stream.
         av.FFmpegError: not a file that FFmpeg can open.
     """
-    container = av.open(str(path.absolute()), metadata_errors="replace")
+    container = av.open(str(path.absolute()), metadata_errors="replace", options=options)
     streams = [
         s
         for s in container.streams.video
@@ -281,11 +284,11 @@ def scan(path: Path) -> Scan:
             fault = reason(error)
         shown.sort()
         clock = Clock(container, stream, shown[0].pts if shown else 0)
-        edits, track = edit_list_of(container, stream), stream.id
+        edits = edit_list_of(container, stream)
     count = early + len(shown)
     if edits and not edits.is_simple:
         claimed = 0  # a sample may be shown twice
-        if not fault and misplaced(path, track, edits, [span.pts for span in shown]):
+        if not fault and misplaced(edits, _samples(path), [span.pts for span in shown]):
             doubt = EDITS_MISPLACED
     of_fragment = names[0] == ISO_MEDIA and claimed < count + hidden
     expected = count if not claimed or of_fragment else claimed - hidden
@@ -304,6 +307,14 @@ def scan(path: Path) -> Scan:
     )
 
 
+def _samples(path: Path) -> list[Span]:
+    """The frames of an MP4 or MOV as they are in the media, whatever its edit list shows."""
+    container, stream = open_stream(path, {"ignore_editlist": "1"})
+    with container:
+        packets = container.demux(stream)
+        return sorted(Span(p.pts, p.duration or 1) for p in packets if p.pts is not None)
+
+
 def edit_list_of(container: InputContainer, stream: VideoStream) -> EditList | None:
     """The edit list of a stream of an MP4 or MOV."""
     is_iso = container.format.name == ISO_MEDIA
@@ -319,7 +330,7 @@ def doubt(container: InputContainer, stream: VideoStream) -> str | None:
     Raises:
         OSError: the file is not there.
     """
-    may_restart = int(container.format.flags) & int(av.format.Flags.ts_discont.value)
+    may_restart = Flags.ts_discont in Flags(container.format.flags)
     edits = edit_list_of(container, stream)
     if not may_restart and (edits is None or edits.is_simple):
         return None
