@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.common import report
 from sumlctl.engine import supervise
 from sumlctl.video.read import read_frames
-from tests.unit.video import numbered, several
+from tests.unit.video import clocks, numbered, several
 from tests.unit.video.awkward import AWKWARD, HIDDEN
 
 _FRAMES = 40
@@ -52,7 +52,7 @@ class Job(NamedTuple):
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        cases = [*_awkward(Path(folder)), *_broken(Path(folder))]
+        cases = [*_awkward(Path(folder)), *_clocks(Path(folder)), *_broken(Path(folder))]
         readers = [name for name, load in READERS.items() if _loads(load)]
         jobs = [Job(reader, case) for case in cases for reader in readers]
         tally: dict[str, Counter[tuple[str, str]]] = {case.kind: Counter() for case in cases}
@@ -115,6 +115,45 @@ def _awkward(folder: Path) -> Iterator[Case]:
             path = several.write(folder / f"{name}.{ending}", streams)
             times_s = tuple(n / 10 + 0.05 for n in numbers)
             yield Case(f"streams: {name.replace('_', ' ')}", path, times_s, tuple(numbers))
+
+
+def _clocks(folder: Path) -> Iterator[Case]:
+    """Videos whose pictures do not begin with the file, or whose clock is not one."""
+    numbers = tuple(range(_FRAMES))
+    for name in ("late.mp4", "late.mov", "late.mkv", "late.ts"):
+        path = clocks.with_sound(folder / name, _FRAMES, pictures_s=1.0)
+        # AAC begins 21 ms before the first sample, which some containers pass on.
+        times_s = (0.5, *(n / 10 + 1.07 for n in numbers))
+        yield Case("pictures after the sound", path, times_s, (0, *numbers))
+    times_s = tuple(n / 10 + 0.05 for n in numbers)
+    path = clocks.with_sound(folder / "fragments.mp4", _FRAMES, movflags="frag_keyframe")
+    yield Case("fragments", path, tuple(n / 10 + 0.27 for n in numbers), numbers)
+    for name in ("joined.ts", "joined.mkv"):
+        path = clocks.joined(folder / name, _FRAMES)
+        yield Case("clock that starts anew", path, times_s, numbers)
+    for name in ("early.mp4", "early.mkv", "early.ts"):
+        path = clocks.without_first(folder / name, 5, _FRAMES)
+        shown = numbers[8:]  # where the next keyframe is; the file begins with frame 5
+        yield Case(
+            "begins before a keyframe", path, tuple((n - 5) / 10 + 0.05 for n in shown), shown
+        )
+    for name, parts in (
+        ("two.mp4", [(1, 0.5), (1, 2.5)]),
+        ("within.mp4", [(1, 0.55), (1, 2.55)]),
+        ("pause.mp4", [(1, 0.5), (0.5, None), (0.5, 2.5)]),
+    ):
+        path = clocks.edited(folder / name, parts, n=_FRAMES)
+        if name == "within.mp4":  # each part begins in the middle of a frame
+            asked, shown = tuple(n / 10 for n in range(1, 10)), numbers[6:15]
+        elif name == "pause.mp4":
+            asked, shown = times_s[:10], numbers[5:15]
+        else:
+            asked, shown = times_s[:20], numbers[5:15] + numbers[25:35]
+        yield Case("edit list of several parts", path, asked, shown)
+    for name, rate in (("fast.mp4", 1200), ("fast.mov", 4000), ("fast.mkv", 960)):
+        path = numbered.write(folder / name, _FRAMES, ticks=rate)
+        times_s = tuple((n + 0.5) / rate for n in numbers[:-1])
+        yield Case("1,000 pictures a second", path, times_s, numbers[:-1])
 
 
 def _broken(folder: Path) -> Iterator[Case]:

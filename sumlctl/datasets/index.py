@@ -18,7 +18,7 @@ from sumlctl.datasets.survey import survey
 from sumlctl.engine.executors import HERE, Executor
 from sumlctl.engine.units import Work
 from sumlctl.errors import SumlError
-from sumlctl.video.probe import PROBED_WITH
+from sumlctl.video.probe_many import PROBED_WITH
 from sumlctl.video.read import require
 from sumlctl.workspace import Workspace
 

@@ -17,7 +17,8 @@ from sumlctl.engine.executors import HERE, Executor
 from sumlctl.engine.units import Work
 from sumlctl.errors import InstallationError, ProgramError, SumlError
 from sumlctl.video.installation import check_installation
-from sumlctl.video.probe import PROBED_WITH, Probe, probe_many, stamp
+from sumlctl.video.probe import Probe, stamp
+from sumlctl.video.probe_many import PROBED_WITH, probe_many
 from sumlctl.workspace import inside
 
 
@@ -37,7 +38,8 @@ def survey(
     A video is a file, or where there is none a folder of JPEG files. An earlier table, or the
     receipts of an interrupted survey, spare the probing of those that have not changed. What
     another version of PyAV found unreadable or odd is probed again, and so is what met an error of
-    the program; a video without a remark has as many frames as packets, whoever counts them.
+    the program; a video without a remark has as many frames as packets, whoever counts them. So
+    are the rows of earlier versions, which did not ask when the pictures begin.
 
     Args:
         clips: a reader's rows; their videos are surveyed in order of appearance.
@@ -188,8 +190,9 @@ def _holds(row: Mapping[str, Any], same_reader: bool, readable_only: bool) -> bo
     if row["status"] == "unreadable":
         fault_of_program = ProgramError.WHAT in (row["error"] or "")
         return same_reader and not readable_only and not fault_of_program
-    # Earlier versions did not ask whether a picture is mirrored.
-    return row["mirrored"] is not None and (same_reader or row["error"] is None)
+    # Earlier versions did not ask when the pictures begin, nor whether they are mirrored.
+    whole = row["start_s"] is not None and row["mirrored"] is not None
+    return whole and (same_reader or row["error"] is None)
 
 
 def _frame(rows: dict[str, dict[str, Any]]) -> pl.DataFrame:

@@ -31,7 +31,7 @@ class Clip:
     Args:
         clip_id: its key.
         path: the video file.
-        start_s: first instant, seconds since the video's first frame.
+        start_s: first instant, seconds since the video's own start, as players count.
         stop_s: last instant, inside the video.
         fps: the video's frames per second.
         stored: files of the store that hold all of it; none where the video itself is read.

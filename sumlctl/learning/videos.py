@@ -46,8 +46,11 @@ class Videos:
         all_inside(self.root, stamps.get_column("path"), self._where)
         columns = stamps.select("video_id", "size_bytes", "mtime_ns").iter_rows()
         indexed = {name: (size, changed) for name, size, changed in columns}
+        late = stamps.filter(pl.col("start_s") != 0).select("video_id", "start_s").iter_rows()
         mirrored = set(stamps.filter("mirrored").get_column("video_id"))
-        self.store = manifest.Contents(workspace.segments(dataset), indexed, mirrored=mirrored)
+        self.store = manifest.Contents(
+            workspace.segments(dataset), indexed, offsets_s=dict(late), mirrored=mirrored
+        )
 
     def say_what_is_read(self, rows: pl.DataFrame) -> None:
         """Says what the store is good for.
@@ -94,6 +97,10 @@ class Videos:
             )
 
     def _say_what_is_not_used(self) -> None:
+        if self.rows.filter(pl.col("usable") & pl.col("start_s").is_null()).height:
+            again = f"run `sumlctl index {self.dataset}` again"
+            what = "was made before times counted from a file's own start, sound included"
+            _say_once(f"{self.dataset}: the videos table {what}; {again}")
         again = f"run `sumlctl decode {self.dataset}` again"
         if self.store.stale:
             count = f"{len(self.store.stale):,} videos"

@@ -17,13 +17,17 @@ _LENIENT: dict[str, Any] = (
 )
 
 
-def open_input(path: Path) -> InputContainer:
+def open_input(path: Path, options: dict[str, str] | None = None) -> InputContainer:
     """Open a file for reading, in whatever encoding its metadata are.
+
+    Args:
+        path: the file.
+        options: of FFmpeg's demuxer.
 
     Raises:
         av.FFmpegError: not a file that FFmpeg can open.
     """
-    return av.open(str(path.absolute()), **_LENIENT)
+    return av.open(str(path.absolute()), options=options, **_LENIENT)
 
 
 def time_base(stream: VideoStream) -> Fraction | None:

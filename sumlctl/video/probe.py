@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from bisect import bisect_left
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import av
 
-from sumlctl.engine import supervise
-from sumlctl.engine.executors import Executor, Limits
-from sumlctl.engine.units import Failed, Unit, Work, stands_on
 from sumlctl.errors import SumlError
 from sumlctl.video.decoders import DecodeError
 from sumlctl.video.decoders.jpeg import JpegDecoder
-from sumlctl.video.installation import with_fault_check
+from sumlctl.video.packets import Scan, Span, scan
 from sumlctl.video.streams import (
-    Scan,
-    Span,
+    Clock,
     open_video,
     reason,
-    scan,
     stamped,
     stamped_from,
 )
 from sumlctl.video.upright import orientation
 
-# What a probe's findings depend on besides the video.
-PROBED_WITH = {"av": av.__version__}
-_DECODED_AT_LEAST = 200_000  # bytes per second; small 1080p60 files came to 500,000 on one core
+_SAME_S = 2e-6  # FFmpeg rounds the start of a file to microseconds
 
 
 @dataclass(frozen=True)
@@ -49,9 +40,10 @@ class Probe:
         mirrored: whether left and right of the stored picture are exchanged before it is turned.
         fps: mean rate over the file.
         n_frames: frames that decode, not what the header claims.
-        duration_s: from the first frame's timestamp to the end of the last.
+        duration_s: from the file's own start, as players count, to the end of the last frame.
         size_bytes: size of the file; a folder of frames has none.
         mtime_ns: when the file or folder last changed.
+        start_s: from the file's own start to the first frame; 0 unless sound begins earlier.
         decoder: who reads it when the choice is left to sumlctl: `pyav` or `jpeg`.
         decord: whether decord is `trusted` or `doubted` with a file, or `absent` here; None where
             it was not asked.
@@ -70,6 +62,7 @@ class Probe:
     duration_s: float | None = None
     size_bytes: int | None = None
     mtime_ns: int | None = None
+    start_s: float | None = None
     decoder: str | None = None
     decord: str | None = None
 
@@ -120,76 +113,6 @@ def stamp(path: Path) -> tuple[int | None, int]:
     return None if path.is_dir() else found.st_size, found.st_mtime_ns
 
 
-class Look(NamedTuple):
-    """How a video is to be probed; see `probe`."""
-
-    path: Path
-    fps: float | None
-    ask_decord: bool
-    whole: bool
-
-
-@with_fault_check
-def look(wanted: Look) -> dict[str, Any]:
-    """What `probe` says."""
-    path, fps, ask_decord, whole = wanted
-    return asdict(probe(path, fps=fps, ask_decord=ask_decord, whole=whole))
-
-
-def probe_many(
-    rates: Mapping[Path, float | None],
-    work: Work,
-    executor: Executor,
-    *,
-    deadline_s: float = 120.0,
-    whole: bool = False,
-    ask_decord: bool = True,
-) -> Iterator[tuple[Path, Probe]]:
-    """Probes videos elsewhere, in order of completion; what `work` has receipts of, not again.
-
-    A file whose process crashes, overruns the deadline or outgrows its memory is probed once more
-    without decord, the usual culprit; a second failure makes it unreadable.
-
-    Args:
-        rates: the videos, and frames per second of those that are folders of frames.
-        work: keeps the receipts.
-        executor: who probes.
-        deadline_s: seconds that one video may take; more if all of it is decoded.
-        whole: whether to decode all of each file.
-        ask_decord: whether decord is asked too.
-    """
-    if whole:
-        deadline_s += max((stamp(path)[0] or 0 for path in rates), default=0) / _DECODED_AT_LEAST
-    limits = Limits(deadline_s, supervise.DECODING_MB, attempts=1)
-    failed: dict[Path, str] = {}
-    units = _units(rates, ask_decord, whole)
-    for found in work.do(look, [*units], executor, limits):
-        path = units[found.unit]
-        if isinstance(found, Failed):
-            failed[path] = found.failure.reason
-        else:
-            yield path, Probe(**found.result)
-    units = _units({path: rates[path] for path in failed}, False, whole)
-    for found in work.do(look, [*units], executor, limits):
-        path = units[found.unit]
-        if isinstance(found, Failed):
-            yield path, Probe("unreadable", found.failure.reason)
-        else:
-            read = replace(Probe(**found.result), decord="doubted")
-            yield path, _noting(read, f"with decord: {failed[path]}")
-
-
-def _units(rates: Mapping[Path, float | None], ask_decord: bool, whole: bool) -> dict[Unit, Path]:
-    """The looks at some videos, as units of work."""
-    found = {}
-    for path, fps in rates.items():
-        wanted = Look(path.absolute(), fps, ask_decord, whole)
-        name = hashlib.sha256(f"{wanted.path} {ask_decord}".encode()).hexdigest()
-        facts = stands_on(str(wanted.path), (fps, ask_decord, whole), stamp(path), PROBED_WITH)
-        found[Unit(name[:32], wanted, facts)] = path
-    return found
-
-
 def _examine_folder(path: Path, fps: float | None) -> Probe:
     folder = JpegDecoder(path, fps)
     last_s = (len(folder) - 1) / folder.fps
@@ -207,13 +130,14 @@ def _examine_folder(path: Path, fps: float | None) -> Probe:
         fps=folder.fps,
         n_frames=len(folder) - len(missing),
         duration_s=last_s + 1 / folder.fps,
+        start_s=folder.start_s,
     )
     if missing:
-        found = _noting(found, f"{len(missing)} frames are missing, the first is {missing[0]}")
+        found = noting(found, f"{len(missing)} frames are missing, the first is {missing[0]}")
     try:
         folder.read([last_s], None)
     except DecodeError as error:
-        found = _noting(found, f"{error.what}, got {error.got}")
+        found = noting(found, f"{error.what}, got {error.got}")
     return found
 
 
@@ -223,16 +147,34 @@ def _examine(path: Path, whole: bool) -> tuple[Probe, Scan | None]:
         if found.status != "ok":
             return found, None
         packets = scan(path)
+        if packets.doubt:
+            return Probe("unreadable", packets.doubt), None
+        leading = _leading(packets, found)
+        early = packets.early + leading
+        packets = packets._replace(shown=packets.shown[leading:])
         shown, fault = _decode(path) if whole else _shown(path, packets)
     except av.FFmpegError as error:
         return Probe("unreadable", f"cannot be opened: {reason(error)}"), None
-    elapsed_s = float((shown[-1].pts - shown[0].pts) * packets.tick)
+    start_s, tick = packets.clock.seconds(shown[0].pts), packets.clock.tick
+    elapsed_s = float((shown[-1].pts - shown[0].pts) * tick)
     fps = (len(shown) - 1) / elapsed_s if elapsed_s else float(packets.declared_rate)
-    last_s = float(shown[-1].duration * packets.tick or 1 / packets.declared_rate)
-    found = replace(found, fps=fps, n_frames=len(shown), duration_s=elapsed_s + last_s)
-    if len(shown) != packets.expected:
-        found = _noting(found, f"header says {packets.expected} frames, {len(shown)} decode")
-    return _noting(found, fault), packets
+    last_s = float(shown[-1].duration * tick or 1 / packets.declared_rate)
+    duration_s = start_s + (elapsed_s + last_s)
+    found = replace(found, fps=fps, n_frames=len(shown), start_s=start_s, duration_s=duration_s)
+    if early:
+        found = noting(found, f"{early} frames before the first that can be decoded")
+    if len(shown) != packets.expected - early:
+        found = noting(found, f"header says {packets.expected} frames, {len(shown)} decode")
+    return noting(found, fault), packets
+
+
+def _leading(packets: Scan, found: Probe) -> int:
+    """The number of frames that follow the first keyframe in the file and precede it in time.
+
+    They do not decode where they refer to frames before the keyframe.
+    """
+    first_s = (found.start_s or 0.0) - _SAME_S
+    return bisect_left(packets.shown, first_s, key=lambda span: packets.clock.seconds(span.pts))
 
 
 def _first_picture(path: Path) -> Probe:
@@ -259,6 +201,7 @@ def _first_picture(path: Path) -> Probe:
             height=height,
             rotation=turned.rotation,
             mirrored=turned.mirrored,
+            start_s=Clock(container, stream, head.pts).start_s,
             error=_not_square(stream.sample_aspect_ratio),
         )
 
@@ -312,9 +255,9 @@ def _judging_decord(found: Probe, path: Path, packets: Scan | None) -> Probe:
     except ImportError:
         return replace(found, decord="absent")
     judged, remark = decord.verdict(path, packets, found.n_frames)
-    return _noting(replace(found, decord=judged), remark)
+    return noting(replace(found, decord=judged), remark)
 
 
-def _noting(found: Probe, remark: str | None) -> Probe:
+def noting(found: Probe, remark: str | None) -> Probe:
     """`found` with a remark added to its error."""
     return replace(found, error="; ".join(filter(None, (found.error, remark))) or None)

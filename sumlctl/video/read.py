@@ -40,7 +40,7 @@ class Frames:
 
     Args:
         pixels: uint8 [T, H, W, 3], RGB, upright.
-        times_s: float64 [T], the frames' own timestamps, seconds since the first frame's.
+        times_s: float64 [T], the frames' own timestamps, seconds since the file's own start.
         decoder: which decoder read them: `pyav`, `decord` or `jpeg`.
     """
 
@@ -60,11 +60,13 @@ def read_frames(
 ) -> Frames:
     """The frames on screen at given times: for each, the last whose timestamp is not later.
 
-    The video stays open for the next request.
+    Before the first frame of a file whose sound begins earlier, that frame is shown, as
+    `ffmpeg -ss` shows it. The video stays open for the next request.
 
     Args:
         path: a video file, or a folder of JPEG files, one for each frame.
-        times_s: seconds since the first frame's timestamp, ascending.
+        times_s: seconds since the file's own start (FFmpeg's `start_time`, from which players
+            count), ascending.
         short_side: largest short side in pixels; larger frames are scaled down while they are
             converted to RGB, by swscale's bilinear filter, which is as wide as the reduction and
             so does not alias. Both decoders give the same pictures, see `upright.Upright`.
@@ -79,6 +81,7 @@ def read_frames(
         ValueError: `times_s` is empty or descends.
     """
     from sumlctl.video.decoders import DecodeError
+    from sumlctl.video.streams import ROUNDING_S
 
     if not len(times_s) or any(b < a for a, b in pairwise(times_s)):
         raise ValueError("times_s must hold at least one time and may not descend")
@@ -86,8 +89,9 @@ def read_frames(
     for name, open_it in _decoders(path, fps, decoder, trusted):
         try:
             with _HANDLES.borrow(path, (name, fps, trusted), open_it) as video:
-                shown = video.read(times_s, short_side)
-                _check(path, times_s, shown)
+                held_s = [max(t, video.start_s) if t >= -ROUNDING_S else t for t in times_s]
+                shown = video.read(held_s, short_side)
+                _check(path, held_s, shown)
         except DecodeError as fault:
             faults.append(fault)
             if fault.damaged:

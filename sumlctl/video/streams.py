@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
 import av
-from av import VideoFrame, VideoStream
+from av import Packet, VideoFrame, VideoStream
 from av.container import InputContainer
 from av.stream import Disposition
 
 from sumlctl.errors import SumlError
-from sumlctl.video.av_versions import declared_rate, open_input, time_base
+from sumlctl.video.av_versions import open_input, time_base
 
 # Times that a container rounds to milliseconds may lie half of one after their frame's true time.
 ROUNDING_S = 0.0005 + 1e-6
+_MOST_BEFORE_KEYFRAME = 64 * 2**20  # bytes
+_FLOAT_S = 1e-6  # more than floating point and FFmpeg's microseconds may lose
+ISO_MEDIA = "mov,mp4,m4a,3gp,3g2,mj2"
 # As many frames as H.264 may keep back to reorder.
 REORDERED = 16
 # A seek may land late, on a keyframe whose leading frames need the one before; the next one then
@@ -42,41 +46,46 @@ class Stamped(NamedTuple):
     frame: VideoFrame
 
 
-class Span(NamedTuple):
-    """When a frame is shown, in ticks of the time base."""
+class Clock:
+    """Timestamps of a file's video stream as seconds since the file's own start, and back.
 
-    pts: int
-    duration: int
-
-
-class Scan(NamedTuple):
-    """What the packets of a video stream say, without decoding any.
+    Time zero is the container's `start_time` as FFmpeg gives it, the earliest of audio and video:
+    players and `ffmpeg -ss` count from there, and so do annotations.
 
     Args:
-        container: FFmpeg's name of the format.
-        codec: FFmpeg's name of the codec.
-        tick: seconds of one tick of the time base.
-        declared_rate: frames per second as the file declares them.
-        expected: frames that the header claims and no edit list hides.
-        shown: the frames, in order of time.
-        hidden: number of frames that an edit list hides.
-        last_keyframe: timestamp of it.
-        closed: whether nothing is shown before the keyframe that it follows in the file.
-        fault: why the packets end early, if they do.
-        profile: FFmpeg's name of the codec's profile.
+        container: the file.
+        stream: its video stream.
+        first: timestamp of the first picture, in ticks.
+
+    Attributes:
+        tick: seconds of one tick of the stream's time base.
+        start_s: when the first picture comes on screen.
     """
 
-    container: str
-    codec: str
-    tick: Fraction
-    declared_rate: Fraction
-    expected: int
-    shown: list[Span]
-    hidden: int
-    last_keyframe: int
-    closed: bool
-    fault: str | None
-    profile: str | None = None
+    def __init__(self, container: InputContainer, stream: VideoStream, first: int) -> None:
+        self.tick = time_base(stream) or Fraction(1)
+        zero = first * self.tick
+        if container.start_time is not None:
+            start = Fraction(container.start_time, av.time_base)
+            # AVI has no presentation times; of FFmpeg's guesses the first one is late.
+            is_avi = container.format.name == "avi"
+            picture = (stream.start_time or 0) * self.tick if is_avi else zero
+            if abs(picture - start) * av.time_base >= 1:  # `start_time` is rounded
+                zero += start - picture
+        self._whole, part = divmod(zero / self.tick, 1)
+        # Integers, since a request turns some hundred timestamps into seconds.
+        self._scale, self._part = part.denominator, part.numerator
+        self._times, self._over = self.tick.numerator, self.tick.denominator * part.denominator
+        self.start_s = self.seconds(first)
+
+    def seconds(self, pts: int) -> float:
+        """The time of a timestamp."""
+        return ((pts - self._whole) * self._scale - self._part) * self._times / self._over
+
+    def pts(self, time_s: float) -> int:
+        """The latest timestamp that is not after a time."""
+        ticks = (time_s + _FLOAT_S) / self.tick
+        return self._whole + math.floor(ticks + self._part / self._scale)
 
 
 @contextmanager
@@ -87,14 +96,16 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         yield container, stream
 
 
-def open_stream(path: Path) -> tuple[InputContainer, VideoStream]:
-    """Opens a file and chooses its video stream, see `_film`.
+def open_stream(
+    path: Path, options: dict[str, str] | None = None
+) -> tuple[InputContainer, VideoStream]:
+    """Opens a file and chooses its video stream, see `_film`; `options` are of FFmpeg's demuxer.
 
     Raises:
         SumlError: there is no video stream.
         av.FFmpegError: not a file that FFmpeg can open.
     """
-    container = open_input(path)
+    container = open_input(path, options)
     stream = _film(path, container)
     if stream is None:
         container.close()
@@ -161,7 +172,7 @@ def stamped(container: InputContainer, stream: VideoStream) -> Iterator[Stamped]
     room = REORDERED if container.format.name == "avi" else 0
     fault = None
     try:
-        for frame in container.decode(stream):
+        for frame in _decoded(container, stream):
             if frame.is_corrupt:
                 raise DamagedFrame(0, "a part of a frame is missing")
             if frame.pts is None:
@@ -176,6 +187,26 @@ def stamped(container: InputContainer, stream: VideoStream) -> Iterator[Stamped]
         yield Stamped(heapq.heappop(stamps), frame)
     if fault:
         raise fault
+
+
+def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """Decodes onward from the next keyframe; from where it stands, if no packet is marked as one.
+
+    What comes before refers to pictures that are not there. Some decoders refuse it, others make
+    something up.
+    """
+    before: list[Packet] = []
+    nbytes = 0
+    packets = container.demux(stream)
+    for packet in packets:
+        if packet.is_keyframe:
+            before.clear()
+        before.append(packet)
+        nbytes += packet.size
+        if packet.is_keyframe or nbytes > _MOST_BEFORE_KEYFRAME:
+            break
+    for packet in chain(before, packets):
+        yield from packet.decode()
 
 
 def stamped_from(container: InputContainer, stream: VideoStream, pts: int) -> Iterator[Stamped]:
@@ -209,38 +240,6 @@ def stamped_from(container: InputContainer, stream: VideoStream, pts: int) -> It
         raise fault  # damage; all the file before it would tell no more
     with open_video(Path(container.name)) as (afresh, same_stream):
         yield from stamped(afresh, same_stream)
-
-
-def scan(path: Path) -> Scan:
-    """Reads all packets of the stream, up to the first that cannot be read.
-
-    Raises:
-        SumlError: there is no video stream.
-        av.FFmpegError: not a file that FFmpeg can open.
-    """
-    shown: list[Span] = []
-    hidden, last_keyframe, closed, fault = 0, 0, True, None
-    with open_video(path) as (container, stream):
-        tick, claimed = time_base(stream) or Fraction(1), stream.frames
-        rate = declared_rate(stream) or 1 / tick
-        names = container.format.name, stream.codec_context.name
-        profile = stream.codec_context.profile
-        try:
-            for packet in container.demux(stream):
-                if packet.pts is None:
-                    continue
-                if packet.is_keyframe:
-                    last_keyframe = packet.pts
-                closed = closed and packet.pts >= last_keyframe
-                if packet.is_discard:  # cut off by an edit list
-                    hidden += 1
-                else:
-                    shown.append(Span(packet.pts, packet.duration or 0))
-        except av.FFmpegError as error:
-            fault = reason(error)
-    expected = claimed - hidden if claimed else len(shown)
-    shown.sort()
-    return Scan(*names, tick, rate, expected, shown, hidden, last_keyframe, closed, fault, profile)
 
 
 def reason(error: Exception) -> str:

@@ -29,7 +29,7 @@ class Window(NamedTuple):
         dataset: whose video it is.
         video_id: which one.
         path: its file.
-        times_s: ascending, seconds since the first frame.
+        times_s: ascending, seconds since the video's own start.
     """
 
     dataset: str

@@ -23,7 +23,7 @@ class Shown(NamedTuple):
 
     Args:
         pixels: uint8 [T, H, W, 3], RGB, upright.
-        begins_s: when each frame comes on screen [T], seconds since the first frame does.
+        begins_s: when each frame comes on screen [T], seconds since the file's own start.
         ends_s: when it goes [T].
     """
 
@@ -37,12 +37,16 @@ class Decoder(Protocol):
 
     Args:
         nbytes: memory that it takes while it is open, roughly.
+        start_s: when the first frame comes on screen, seconds since the file's own start.
     """
 
     nbytes: int
+    start_s: float
 
     def read(self, times_s: Sequence[float], short_side: int | None) -> Shown:
         """The frames on screen at ascending times, no larger than a short side in pixels.
+
+        No time lies before `start_s`, unless it is negative.
 
         Raises:
             SumlError: a time is not within the video.
@@ -82,17 +86,35 @@ def refuse_outside(path: Path, times_s: Sequence[float], end_s: float) -> None:
         )
 
 
-def on_screen(begins_s: Any, times_s: Any) -> np.ndarray:
+def slack_s(gap_s: Any, tick_s: float) -> Any:
+    """How much later than a time a frame may begin and count as on screen.
+
+    Containers round to their ticks, Matroska to milliseconds, and remuxing passes that on. Where
+    frames follow each other about as quickly, the same slack would show a later one instead.
+
+    Args:
+        gap_s: from the beginning of the frame before.
+        tick_s: one tick of the time base.
+    """
+    spare = gap_s / 30
+    if tick_s > ROUNDING_S:
+        spare = np.maximum(spare, np.minimum(tick_s, gap_s - tick_s) / 2)
+    return np.minimum(spare + 1e-6, ROUNDING_S)
+
+
+def on_screen(begins_s: Any, times_s: Any, tick_s: float) -> np.ndarray:
     """Which frame is on screen at each time: the last that has begun.
 
     Args:
         begins_s: when each frame comes on screen [N].
         times_s: times, none before the first of these frames [T].
+        tick_s: one tick of the time base.
 
     Returns:
         int [T].
     """
-    return np.searchsorted(begins_s, np.asarray(times_s) + ROUNDING_S, side="right") - 1
+    gaps_s = np.diff(begins_s, prepend=-np.inf)
+    return np.searchsorted(begins_s - slack_s(gaps_s, tick_s), times_s, side="right") - 1
 
 
 def reduced(width: int, height: int, short_side: int | None) -> tuple[int, int]:

@@ -33,7 +33,8 @@ from sumlctl.video.decoders import (
     refuse_outside,
 )
 from sumlctl.video.decoders.pyav import STAMPED_PACKETS, PyavDecoder
-from sumlctl.video.streams import Scan, open_video, reason, scan
+from sumlctl.video.packets import Scan, scan
+from sumlctl.video.streams import open_video, reason
 from sumlctl.video.upright import Orientation
 
 _REFUSES = "decord cannot read it"
@@ -85,9 +86,10 @@ class DecordDecoder:
         doubt = _doubt(packets)
         if doubt:
             raise DecodeError(path, "decord is not to be trusted with it", doubt)
-        first, tick = packets.shown[0].pts, packets.tick
-        self._begins_s = np.array([float((pts - first) * tick) for pts, _ in packets.shown])
-        last_s = float(packets.shown[-1].duration * tick or 1 / packets.declared_rate)
+        clock = packets.clock
+        self.start_s, self._tick_s = clock.start_s, float(clock.tick)
+        self._begins_s = np.array([clock.seconds(pts) for pts, _ in packets.shown])
+        last_s = float(packets.shown[-1].duration * clock.tick or 1 / packets.declared_rate)
         self._end_s = float(self._begins_s[-1]) + last_s
         self.nbytes = _READER_BYTES  # more from the first picture on
         try:
@@ -110,7 +112,7 @@ class DecordDecoder:
 
     def read(self, times_s: Sequence[float], short_side: int | None) -> Shown:
         refuse_outside(self._path, times_s, self._end_s)
-        places = on_screen(self._begins_s, times_s)
+        places = on_screen(self._begins_s, times_s, self._tick_s)
         distinct, back = np.unique(places, return_inverse=True)
         # It scales as PyAV is made to here, in one step from YUV, to the last bit.
         size = reduced(*self._size, short_side)
@@ -186,9 +188,7 @@ def verdict(path: Path, packets: Scan | None, n_frames: int | None) -> tuple[str
         return "doubted", f"decord counts {counted} frames"
     if packets is None or _doubt(packets) or len(packets.shown) != counted:
         return "doubted", None
-    begins_s = np.array(
-        [float((pts - packets.shown[0].pts) * packets.tick) for pts, _ in packets.shown]
-    )
+    begins_s = np.array([packets.clock.seconds(pts) for pts, _ in packets.shown])
     if not _alike(listed, begins_s):
         return "doubted", None
     with open_video(path) as (container, stream):
@@ -213,7 +213,8 @@ def _listed(video: decord.VideoReader) -> tuple[int, np.ndarray]:
 
 
 def _alike(listed: np.ndarray, begins_s: np.ndarray) -> bool:
-    return np.allclose(listed - listed[0], begins_s, rtol=1e-6, atol=_SAME_S)
+    """Whether two lists of times are the same, counted from the first of each."""
+    return np.allclose(listed - listed[0], begins_s - begins_s[0], rtol=1e-6, atol=_SAME_S)
 
 
 @contextmanager
@@ -241,10 +242,12 @@ def _complaints() -> Iterator[list[str]]:
 
 def _doubt(packets: Scan) -> str | None:
     """What makes decord lose count, as far as the packets tell."""
-    if packets.fault or not packets.shown:
-        return packets.fault or "no frames"
+    if packets.fault or packets.doubt or not packets.shown:
+        return packets.fault or packets.doubt or "no frames"
     if packets.codec != "h264" or packets.container not in STAMPED_PACKETS:
         return f"{packets.codec} in {packets.container}"
+    if packets.early:
+        return "frames before the first keyframe"
     if packets.hidden:
         return "an edit list"
     if packets.profile == "High 4:4:4 Predictive":

@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image
 
 from sumlctl.errors import SumlError
-from sumlctl.video.decoders import DecodeError, Shown, reduced, refuse_outside
-from sumlctl.video.streams import ROUNDING_S, reason
+from sumlctl.video.decoders import DecodeError, Shown, reduced, refuse_outside, slack_s
+from sumlctl.video.streams import reason
 
 # What Pillow raises for files that are no pictures, or not whole ones.
 _BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
@@ -45,6 +45,7 @@ class JpegDecoder:
                 fix="Put it there and run `sumlctl index` again.",
             )
         self._path, self.fps = path, fps
+        self.start_s, self._slack_s = 0.0, slack_s(1 / fps, 1 / fps)
         try:
             names = [match for file in path.iterdir() if (match := _NAME.fullmatch(file.name))]
         except OSError as error:
@@ -69,7 +70,7 @@ class JpegDecoder:
 
     def read(self, times_s: Sequence[float], short_side: int | None) -> Shown:
         refuse_outside(self._path, times_s, len(self) / self.fps)
-        places = np.floor((np.asarray(times_s) + ROUNDING_S) * self.fps).astype(np.int64)
+        places = np.floor((np.asarray(times_s) + self._slack_s) * self.fps).astype(np.int64)
         distinct, back = np.unique(places.clip(max=len(self) - 1), return_inverse=True)
         size = reduced(self.width, self.height, short_side)
         pixels = np.stack([self._picture(self._begin + place, size) for place in distinct])

@@ -19,11 +19,14 @@ from av import Packet, VideoFrame
 from av.video.reformatter import VideoReformatter
 
 from sumlctl.video.av_versions import declared_rate, time_base
-from sumlctl.video.decoders import DecodeError, Shown, on_screen, reduced, refuse_outside
+from sumlctl.video.decoders import DecodeError, Shown, on_screen, reduced, refuse_outside, slack_s
+from sumlctl.video.packets import CLOCK_RESTARTS, doubt
 from sumlctl.video.streams import (
+    ISO_MEDIA,
     REORDERED,
     ROUNDING_S,
     SEEKS_BACK_S,
+    Clock,
     Stamped,
     open_stream,
     reason,
@@ -33,7 +36,7 @@ from sumlctl.video.streams import (
 from sumlctl.video.upright import Upright, orientation
 
 # Containers whose packets all carry the times of the frames that come out of them.
-STAMPED_PACKETS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+STAMPED_PACKETS = (ISO_MEDIA, "matroska,webm")
 _MOST_AHEAD = 64 * 2**20  # bytes of packets looked at before any is decoded
 _CONTAINER_BYTES, _PICTURES_KEPT = 4 * 2**20, 8
 # Types of H.264's units (table 7-1) that a picture's first slice may have.
@@ -75,7 +78,11 @@ class PyavDecoder:
         if head is None or tick is None:
             self.close()
             raise self._fault("no frame decodes", None)
-        self._first, self._tick = head.pts, tick
+        if why := doubt(self._container, self._stream):
+            self.close()
+            raise DecodeError(path, "cannot be read", why, damaged=True)
+        self._clock, self._tick = Clock(self._container, self._stream, head.pts), tick
+        self.start_s = self._clock.start_s
         self._frame_s = float(1 / (declared_rate(self._stream) or 1 / tick))
         self.orientation = orientation(head.frame)
         self._upright = Upright(self.orientation)
@@ -99,8 +106,8 @@ class PyavDecoder:
 
     def _by_packets(self, times_s: Sequence[float], short_side: int | None) -> Shown | None:
         """What is on screen as the packets tell; None where the frames are not as they tell."""
-        first = self._pts(max(times_s[0], 0.0))
-        ahead = self._ahead(first, self._pts(times_s[-1]))
+        first = self._clock.pts(max(times_s[0], self.start_s))
+        ahead = self._ahead(first, self._clock.pts(times_s[-1]))
         if ahead is None:
             return None
         shown = sorted(
@@ -110,11 +117,11 @@ class PyavDecoder:
         stamps = [pts for pts, _ in shown]
         if not stamps or stamps[0] > first or len(set(stamps)) < len(stamps):
             return None
-        begins_s = np.array([self._seconds(pts) for pts in stamps])
+        begins_s = np.array([self._clock.seconds(pts) for pts in stamps])
         end_s = self._end_s(stamps[-1], shown[-1].packet.duration)
-        if times_s[0] < -ROUNDING_S or times_s[-1] >= end_s + ROUNDING_S:
+        if times_s[0] < self.start_s - ROUNDING_S or times_s[-1] >= end_s + ROUNDING_S:
             return None
-        places = on_screen(begins_s, times_s)
+        places = on_screen(begins_s, times_s, float(self._tick))
         pictures = self._pictures(ahead, {stamps[place] for place in places}, short_side)
         if pictures is None:
             return None
@@ -126,6 +133,7 @@ class PyavDecoder:
         for seconds_back in SEEKS_BACK_S:
             ahead: list[_Ahead] = []
             nbytes = late = 0
+            last_dts = -math.inf
             try:
                 self._container.seek(first - int(seconds_back / self._tick), stream=self._stream)
                 for packet in self._container.demux(self._stream):
@@ -134,6 +142,11 @@ class PyavDecoder:
                     nbytes += packet.size
                     if packet.pts is None or nbytes > _MOST_AHEAD:
                         return None
+                    if packet.dts is not None:
+                        if packet.dts < last_dts and self._container.format.name == ISO_MEDIA:
+                            return None  # parts of an edit list, each from its keyframe on
+                        self._refuse_restart(packet.dts < last_dts)
+                        last_dts = packet.dts
                     ahead.append(_Ahead(packet.pts, packet))
                     late += packet.pts > last
                     if late > REORDERED:  # none that is shown before can follow
@@ -194,7 +207,7 @@ class PyavDecoder:
     def _by_frames(self, times_s: Sequence[float], short_side: int | None) -> Shown:
         """What is on screen as the frames tell that decode from a seek onward."""
         refuse_outside(self._path, times_s[:1], math.inf)
-        onward = stamped_from(self._container, self._stream, self._pts(times_s[0]))
+        onward = self._onward(self._clock.pts(times_s[0]))
         current, fault = _next(onward)
         if current is None:
             raise self._fault(f"cannot be read at {times_s[0]:g} s", fault)
@@ -202,22 +215,35 @@ class PyavDecoder:
         pixels: list[np.ndarray] = []
         intervals: list[tuple[float, float]] = []
         for time in times_s:
-            while following and self._seconds(following.pts) <= time + ROUNDING_S:
+            while following and self._has_begun(following.pts, current.pts, time):
                 current = following
                 following, fault = _next(onward)
-            begin_s = self._seconds(current.pts)
+            begin_s = self._clock.seconds(current.pts)
             if following:
-                end_s = self._seconds(following.pts)
+                end_s = self._clock.seconds(following.pts)
             else:
                 end_s = self._end_s(current.pts, current.frame.duration)
-                if time >= end_s + ROUNDING_S:
-                    if fault:
-                        raise self._fault(f"ends after {end_s:g} s", fault)
+                if not fault:
                     refuse_outside(self._path, times_s, end_s)
+                elif time >= end_s - slack_s(end_s - begin_s, float(self._tick)):
+                    raise self._fault(f"ends after {end_s:g} s", fault)
             repeated = intervals and begin_s == intervals[-1][0]
             pixels.append(pixels[-1] if repeated else self._rgb(current.frame, short_side))
             intervals.append((begin_s, end_s))
         return Shown(np.stack(pixels), *np.array(intervals, dtype=np.float64).T)
+
+    def _onward(self, pts: int) -> Iterator[Stamped]:
+        """The frames from a seek onward, as long as each is later than the one before."""
+        last = -math.inf
+        for found in stamped_from(self._container, self._stream, pts):
+            self._refuse_restart(found.pts < last)
+            last = found.pts
+            yield found
+
+    def _has_begun(self, pts: int, before: int, time_s: float) -> bool:
+        begins_s = self._clock.seconds(pts)
+        gap_s = begins_s - self._clock.seconds(before)
+        return bool(begins_s - slack_s(gap_s, float(self._tick)) <= time_s)
 
     def _rgb(self, frame: VideoFrame, short_side: int | None) -> np.ndarray:
         """The picture upright in RGB, in the size of the video's first one."""
@@ -227,19 +253,17 @@ class PyavDecoder:
         )
         return small.to_ndarray()
 
+    def _refuse_restart(self, seen: bool) -> None:
+        if seen:
+            raise DecodeError(self._path, "cannot be read", CLOCK_RESTARTS, damaged=True)
+
     def _fault(self, what: str, error: av.FFmpegError | None) -> DecodeError:
         got = reason(error) if error else "none"
         damaged = error is None or isinstance(error, av.InvalidDataError)
         return DecodeError(self._path, what, got, damaged=damaged)
 
-    def _pts(self, time_s: float) -> int:
-        return self._first + int((time_s + ROUNDING_S) / self._tick)
-
-    def _seconds(self, pts: int) -> float:
-        return float((pts - self._first) * self._tick)
-
     def _end_s(self, pts: int, duration: int | None) -> float:
-        return self._seconds(pts) + (float((duration or 0) * self._tick) or self._frame_s)
+        return self._clock.seconds(pts) + (float((duration or 0) * self._tick) or self._frame_s)
 
 
 def _next(frames: Iterator[Stamped]) -> tuple[Stamped | None, av.FFmpegError | None]:

@@ -16,6 +16,7 @@ import numpy as np
 from sumlctl.errors import SumlError
 from sumlctl.tables import whole_file
 from sumlctl.video.av_versions import declared_rate, time_base
+from sumlctl.video.decoders import slack_s
 from sumlctl.video.decoders.pyav import PyavDecoder
 from sumlctl.video.installation import with_fault_check
 from sumlctl.video.store.encode import Encoded, Settings, encode
@@ -155,7 +156,7 @@ def _frames(
             ticks = pts - head.pts
             if shown and ticks <= shown[0]:
                 _refuse(job, "timestamps do not ascend", f"{float(ticks * tick):g} s twice")
-            if shown and ticks * tick > span.start_s + ROUNDING_S:
+            if shown and _lasts_beyond(shown[0] * tick, ticks * tick, span.start_s, tick):
                 yield shown
             if ticks * tick > span.stop_s + ROUNDING_S:
                 return
@@ -168,6 +169,11 @@ def _frames(
     end_s = float(shown[0] * tick + ((shown[1].duration or 0) * tick or 1 / rate))
     if end_s + _END_S < span.stop_s:
         _refuse(job, f"ends after {end_s:g} s", fault)
+
+
+def _lasts_beyond(begin_s: Fraction, end_s: Fraction, time_s: float, tick: Fraction) -> bool:
+    """Whether a reader finds a frame on screen at a time or later."""
+    return bool(float(end_s) - slack_s(float(end_s - begin_s), float(tick)) > time_s)
 
 
 def _checked(job: Job, segment: Segment, encoded: Encoded) -> float:

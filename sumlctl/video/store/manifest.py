@@ -63,6 +63,8 @@ class Contents:
     Args:
         path: of the manifest, which the files lie beside.
         videos: video id -> size and modification time of the video as it was indexed.
+        offsets_s: video id -> seconds from the video's own start to its first frame, where these
+            differ.
         mirrored: videos whose pictures are stored mirrored; earlier versions left them so.
 
     Attributes:
@@ -76,12 +78,14 @@ class Contents:
         path: Path,
         videos: Mapping[str, tuple[int, int]],
         *,
+        offsets_s: Mapping[str, float] | None = None,
         mirrored: Collection[str] = (),
     ) -> None:
         self.stale: set[str] = set()
         self.missing: list[Path] = []
         self.short_side: dict[str, int] = {}
         self._segments: dict[str, list[Segment]] = {}
+        self._offsets_s = offsets_s or {}
         for row in read(path):
             name = row["video_id"]
             if name not in videos:
@@ -93,7 +97,7 @@ class Contents:
             elif not is_there(file, row):
                 self.missing.append(file)
             else:
-                self._segments.setdefault(name, []).append(_segment(row, file))
+                self._segments.setdefault(name, []).append(self._segment(row, file))
                 self.short_side[name] = min(row["width"], row["height"])
 
     def __bool__(self) -> bool:
@@ -102,6 +106,8 @@ class Contents:
     def holding(self, video_id: str, start_s: float, stop_s: float) -> tuple[Segment, ...]:
         """The adjoining files that hold a video between two times, in order; none if they don't."""
         of_video = self._segments.get(video_id, [])
+        offset_s = self._offsets_s.get(video_id, 0.0)
+        start_s, stop_s = max(start_s - offset_s, 0.0), stop_s - offset_s
         first = bisect_right(of_video, start_s, key=lambda segment: segment.start_s) - 1
         found: list[Segment] = []
         for segment in of_video[max(first, 0) :]:
@@ -112,8 +118,8 @@ class Contents:
                 return tuple(found)
         return ()
 
-
-def _segment(row: Row, path: Path) -> Segment:
-    tick = Fraction(row["tick_num"], row["tick_den"])
-    ends = row["first_tick"], row["last_tick"]
-    return Segment(path, row["start_s"], row["stop_s"], *ends, tick)
+    def _segment(self, row: Row, path: Path) -> Segment:
+        tick = Fraction(row["tick_num"], row["tick_den"])
+        ends = row["first_tick"], row["last_tick"]
+        offset_s = self._offsets_s.get(row["video_id"], 0.0)
+        return Segment(path, row["start_s"], row["stop_s"], *ends, tick, offset_s)

@@ -78,6 +78,8 @@ class Plan:
         kept: rows of the manifest that stay.
         superseded: number of its rows whose files nobody will read any more.
         clips: the clips that have a video; each ends with it at the latest.
+        offsets_s: video id -> seconds from the video's own start, from which clips count, to its
+            first frame, from which files of the store count.
         stamps: video id -> size and modification time of the video when it was indexed.
         mirrored: videos whose pictures are stored mirrored.
         changed: videos that are gone, or no longer as they were indexed; of these nothing is made,
@@ -92,6 +94,7 @@ class Plan:
     kept: list[manifest.Row]
     superseded: int
     clips: list[Clip]
+    offsets_s: dict[str, float]
     stamps: dict[str, Stamp]
     mirrored: set[str]
     changed: list[str]
@@ -113,10 +116,11 @@ def plan(dataset: str, workspace: Workspace, wanted: Wanted) -> Plan:
     videos = {name: row for name, row in videos.items() if name not in folders}
     stamps = {name: (row["size_bytes"], row["mtime_ns"]) for name, row in videos.items()}
     clips = _clips(dataset, workspace, {name: row["duration_s"] for name, row in videos.items()})
+    offsets_s = {name: row["start_s"] or 0.0 for name, row in videos.items()}
     path = workspace.segments(dataset)
     known = {_key(row): row for row in manifest.read(path)}
     todo, kept = [], []
-    for name, span in _spans(videos, clips, wanted):
+    for name, span in _spans(videos, clips, offsets_s, wanted):
         settings = replace(wanted.settings, mirrored=bool(videos[name]["mirrored"]))
         old = known.get((name, span.start_s, span.stop_s, str(settings), *stamps[name]))
         if old is not None and manifest.is_there(inside(path.parent, old["file"], path), old):
@@ -134,8 +138,9 @@ def plan(dataset: str, workspace: Workspace, wanted: Wanted) -> Plan:
     read = (workspace.table(dataset, kind) for kind in ("videos", "clips"))
     inputs = {workspace.relative(table): quarantine.digest(table) for table in read}
     mirrored = {name for name, row in videos.items() if row["mirrored"]}
-    left = mirrored, sorted(changed), folders
-    return Plan(dataset, path, inputs, todo, kept, superseded, clips, stamps, *left)
+    of_videos = offsets_s, stamps, mirrored
+    left = sorted(changed), folders
+    return Plan(dataset, path, inputs, todo, kept, superseded, clips, *of_videos, *left)
 
 
 def _videos(dataset: str, workspace: Workspace) -> tuple[Path, dict[str, dict[str, Any]]]:
@@ -165,13 +170,18 @@ def _clips(dataset: str, workspace: Workspace, durations: Mapping[str, float]) -
 
 
 def _spans(
-    videos: Mapping[str, dict[str, Any]], clips: Sequence[Clip], wanted: Wanted
+    videos: Mapping[str, dict[str, Any]],
+    clips: Sequence[Clip],
+    offsets_s: Mapping[str, float],
+    wanted: Wanted,
 ) -> Iterator[tuple[str, Span]]:
     of_video: dict[str, list[tuple[float, float]]] = {name: [] for name in videos}
     for clip in clips:
-        of_video[clip.video_id].append((clip.start_s, clip.stop_s))
+        offset_s = offsets_s[clip.video_id]
+        stretch = max(clip.start_s - offset_s, 0.0), max(clip.stop_s - offset_s, 0.0)
+        of_video[clip.video_id].append(stretch)
     for name, row in videos.items():
-        duration_s = row["duration_s"]
+        duration_s = row["duration_s"] - offsets_s[name]
         if wanted.whole:
             found = spans.whole(duration_s)
         else:

@@ -32,6 +32,7 @@ class Segment:
         first_tick: timestamp of its first frame, ticks since the video's first frame.
         last_tick: timestamp of its last frame.
         tick: seconds of one tick of the video's time base.
+        offset_s: from the video's own start to its first frame, where sound begins earlier.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class Segment:
     first_tick: int
     last_tick: int
     tick: Fraction
+    offset_s: float = 0.0
 
     def within(self, times_s: Sequence[float]) -> list[float]:
         """Instants of the video as seconds since the file's first frame, at most its last one.
@@ -67,7 +69,8 @@ def read_stored(
 
     Args:
         segments: adjoining stretches of one video, in order.
-        times_s: seconds since the video's first frame, ascending, within the segments.
+        times_s: seconds since the video's own start, ascending, within the segments; before its
+            first frame, that one is shown.
         short_side: as for `read_frames`.
         decoder: as for `read_frames`.
 
@@ -75,7 +78,8 @@ def read_stored(
         SumlError: a file is missing or damaged, or a time lies outside.
         ValueError: `times_s` is empty or descends.
     """
-    starts = [segment.start_s for segment in segments]
+    starts, offset_s = [segment.start_s for segment in segments], segments[0].offset_s
+    times_s = [time - offset_s if time > offset_s else min(time, 0.0) for time in times_s]
     parts: list[Frames] = []
     for place, some in groupby(times_s, lambda time: max(bisect_right(starts, time) - 1, 0)):
         segment, times = segments[place], list(some)
@@ -83,7 +87,8 @@ def read_stored(
         found = read_frames(
             segment.path, segment.within(times), short_side=short_side, decoder=decoder
         )
-        parts.append(Frames(found.pixels, segment.stamps(found.times_s), found.decoder))
+        stamps = segment.stamps(found.times_s) + offset_s
+        parts.append(Frames(found.pixels, stamps, found.decoder))
     if len(parts) == 1:
         return parts[0]
     pixels = np.concatenate([part.pixels for part in parts])

@@ -11,7 +11,8 @@ from sumlctl.datasets import survey as module
 from sumlctl.datasets.survey import survey
 from sumlctl.engine.units import Work
 from sumlctl.errors import InstallationError, ProgramError, SumlError, plain
-from sumlctl.video.probe import PROBED_WITH, Probe
+from sumlctl.video.probe import Probe
+from sumlctl.video.probe_many import PROBED_WITH
 from tests.annotation_files import write_card
 
 CARD = """
@@ -21,7 +22,14 @@ name = "epic"
 paths = ["{participant}/{video_id}.MP4", "{video_id}", "{video_id}.mp4"]
 fps = { "P??_??" = 60, "P??_???" = 50 }
 """
-FACTS = {"codec": "h264", "fps": 25.0, "n_frames": 100, "duration_s": 4.0, "mirrored": False}
+FACTS = {
+    "codec": "h264",
+    "fps": 25.0,
+    "n_frames": 100,
+    "duration_s": 4.0,
+    "mirrored": False,
+    "start_s": 0.0,
+}
 
 
 class Prober:
@@ -133,6 +141,21 @@ def test_what_has_not_changed_is_not_probed_again(look, root, prober, capsys):
     assert changed["size_bytes"].to_list() == [6, 1, None]
     assert changed["mtime_ns"][1] == 10**18
     assert changed["n_frames"].to_list() == [100, 100, None]
+
+
+def test_survey_a_table_without_the_begin_of_the_pictures(look, root, prober, workspace):
+    """Rows of earlier versions are looked at again, those that cannot be read are not."""
+    (root / "a.mp4").write_text("a")
+    (root / "b.mp4").touch()
+    look(("a", "P01"), ("b", "P01"))
+    table = workspace.table("k", "videos")
+    old = tables.read(table, "videos").drop_columns(["start_s"])
+    pq.write_table(old, table)
+    found = look(("a", "P01"), ("b", "P01"))
+    assert prober.asked == ["a.mp4"]
+    assert found["start_s"].to_list() == [0.0, None]
+    look(("a", "P01"), ("b", "P01"))
+    assert prober.asked == []
 
 
 def test_a_folder_is_a_video_where_there_is_no_file(look, root, prober):

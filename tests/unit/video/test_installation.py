@@ -20,7 +20,7 @@ from sumlctl.video.installation import (
     read_film,
     with_fault_check,
 )
-from sumlctl.video.probe import probe_many
+from sumlctl.video.probe_many import probe_many
 
 BROKEN = Path(__file__).parents[2] / "broken_av"
 TYPE_ERROR = "TypeError: open() got an unexpected keyword argument 'metadata_errors'"

@@ -11,8 +11,9 @@ import pytest
 
 from sumlctl.engine.executors import Local
 from sumlctl.engine.units import Work
-from sumlctl.video import probe as probe_module
-from sumlctl.video.probe import Probe, probe, probe_many
+from sumlctl.video import probe_many as probe_module
+from sumlctl.video.probe import Probe, probe
+from sumlctl.video.probe_many import probe_many
 
 PROPERTIES = {"codec": "h264", "width": 128, "height": 32, "rotation": 0, "error": None}
 

@@ -129,6 +129,7 @@ class Broken:
     """Stands for a decoder that fails, or hands out other frames than were asked for."""
 
     nbytes = 0
+    start_s = 0.0
 
     def __init__(self, path):
         self.path = path

@@ -138,6 +138,7 @@ def test_a_probe_describes_the_folder(make_folder):
         duration_s=0.8,
         mtime_ns=folder.stat().st_mtime_ns,
         decoder="jpeg",
+        start_s=0.0,
     )
 
 

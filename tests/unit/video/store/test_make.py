@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -15,10 +16,12 @@ from sumlctl.datasets.world import Segment as Scene
 from sumlctl.errors import SumlError
 from sumlctl.video.probe import probe
 from sumlctl.video.read import read_frames
+from sumlctl.video.store import manifest
 from sumlctl.video.store.encode import Settings
 from sumlctl.video.store.make import Job, Made, make, try_out
 from sumlctl.video.store.spans import Span
 from sumlctl.video.store.stored import Segment, read_stored
+from tests.unit.video import clocks
 from tests.unit.video.awkward import AWKWARD, lying
 from tests.unit.video.numbered import noisy
 
@@ -161,3 +164,33 @@ def test_a_trial_writes_nothing_and_costs_the_same(make_video, store, tmp_path):
     assert (cost.n_frames, cost.size_bytes) == (made.n_frames, made.size_bytes)
     assert cost.work_s > 0
     assert not (tmp_path / "trial").exists()
+
+
+@pytest.mark.parametrize("name", ["late.mp4", "late.mkv"])
+def test_read_stored_pictures_after_the_sound(tmp_path, numbers, store, name):
+    """Files of the store count from the first picture, as those made before there was an offset."""
+    video = clocks.with_sound(tmp_path / name, pictures_s=1.0)
+    offset_s = probe(video, ask_decord=False).start_s
+    segments = [
+        replace(store(video, *span)[0], offset_s=offset_s) for span in ((0, 2_000), (2_000, 4_000))
+    ]
+    times_s = [0.0, 0.9, *(1.07 + n / 10 for n in range(39))]
+    original, stored = read_frames(video, times_s), read_stored(segments, times_s)
+    assert numbers(stored.pixels) == numbers(original.pixels) == [0, 0, *range(39)]
+    assert stored.times_s == pytest.approx(original.times_s, abs=1e-9)
+    for time_s in (-0.1, 5.2):
+        with pytest.raises(SumlError, match="outside the stored stretch"):
+            read_stored(segments, [time_s])
+
+
+def test_contents_hold_clips_by_the_time_of_the_file(tmp_path):
+    """A clip of 1.5 to 2 s lies in what is kept from 0 to 1 s of pictures that begin at 1 s."""
+    row = {"video_id": "v", "file": "v.mp4", "start_s": 0.0, "stop_s": 1.0, "settings": "x"}
+    row |= {"video_size_bytes": 1, "video_mtime_ns": 2, "first_tick": 0, "last_tick": 9}
+    row |= {"tick_num": 1, "tick_den": 10, "n_frames": 10, "width": 4, "height": 4}
+    row |= {"size_bytes": 0, "psnr_db": 50.0}
+    (tmp_path / "v.mp4").touch()
+    manifest.write(tmp_path / "segments.parquet", [row], {}, {})
+    held = manifest.Contents(tmp_path / "segments.parquet", {"v": (1, 2)}, {"v": 1.0}).holding
+    assert [segment.offset_s for segment in held("v", 1.5, 2.0)] == [1.0]
+    assert held("v", 0.0, 2.0) and not held("v", 1.5, 2.5)
