@@ -9,7 +9,7 @@ import pytest
 from sumlctl.errors import SumlError
 from sumlctl.mining.pairs import Settings
 from sumlctl.narrations import choose
-from sumlctl.workflow import data_steps, plan, recipe
+from sumlctl.workflow import data_steps, plan, receipts, recipe
 from tests.unit.workflow import tiny
 
 SWEEP = '[[matrix]]\nloss.name = ["fpv-only", "sum-l"]\nseed = [0, 1]\n'
@@ -75,6 +75,15 @@ def test_an_encoder_in_a_folder_goes_by_its_name(workspace):
     assert found["mine-pairs"].words[-2:] == ("--encoder", "mine")
     assert found["train"].words[-2:] == ("--set", 'data.encoder="mine"')
     assert workspace.narrations("tiny-fpv", "mine") in found["train"].inputs
+
+
+def test_plan_embeds_with_the_prompt_that_was_chosen_by_hand(workspace):
+    tiny.build(workspace, "")
+    receipts.leave(workspace, data_steps.embed(workspace, "tiny-tpv", "hashed", "query"))
+    found = plan.plan(recipe.read("tiny", workspace, ()), workspace)
+    words = {one.step.name: one.step.words for one in found}
+    assert words["embed tiny-tpv hashed"][-2:] == ("--prompt-name", "query")
+    assert words["embed tiny-fpv hashed"][-2:] == ("--encoder", "hashed")
 
 
 def test_a_run_may_start_from_anothers_weights(workspace):
