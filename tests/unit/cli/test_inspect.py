@@ -78,6 +78,8 @@ def test_a_new_text_needs_the_encoder_that_made_the_vectors(world, sumlctl, comm
     assert "encoder test: not on this machine" in done.err
     with pytest.raises(SumlError, match="other weights than those that made"):
         inspect._encoded({"name": "hashed", "weights_sha256": "0"}, ["x"], None)
+    with pytest.raises(SumlError, match="other pooling, tokenizer or other model file than those"):
+        inspect._encoded({"name": "hashed", "fingerprint": "1"}, ["x"], None)
     made_by = {"name": "hashed", "weights_sha256": "none"}
     vectors = inspect._encoded(made_by, ["open door", "door open", "cup"], None)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-6)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 
 import numpy as np
+import polars as pl
 import pytest
 
+import sumlctl.tables
 from sumlctl.errors import SumlError
 from sumlctl.learning import pairs
 from sumlctl.sections import Data
@@ -84,6 +86,29 @@ def test_pairs_of_another_encoder(tables):
 def test_narrations_of_other_weights(tables):
     write_vectors(tables, "exo", VECTORS, weights_sha256="1")
     with pytest.raises(SumlError, match="embedded by another encoder, got test 1; expected test 0"):
+        pairs.load(tables, DATA)
+
+
+def test_load_refuses_narrations_of_another_fingerprint_or_prompt(tables):
+    """Of the same weights, but of another pooling, tokenizer or prompt than the pairs."""
+    for made_by in ({"fingerprint": "a", "prompt": ""}, {"fingerprint": "b", "prompt": "query: "}):
+        for dataset in ("ego", "exo"):
+            write_vectors(tables, dataset, VECTORS, **made_by)
+        small_world.write_pairs(tables, **made_by)
+        pairs.load(tables, DATA)
+        small_world.write_pairs(tables, fingerprint="b", prompt="")
+        with pytest.raises(SumlError, match="narrations of another encoder than the pairs'"):
+            pairs.load(tables, DATA)
+
+
+def test_load_refuses_pairs_of_other_vectors_where_fingerprints_cannot_tell(tables):
+    """Pairs from before fingerprints whose narrations were encoded otherwise since then."""
+    path = tables.pairs("ego", ["exo"])
+    table = sumlctl.tables.read(path, "pairs")
+    mined = pl.DataFrame(pl.from_arrow(table)).with_columns(similarity=pl.lit(0.5, pl.Float32))
+    config = sumlctl.tables.metadata(table, "config")
+    sumlctl.tables.write(mined.to_arrow(), path, "pairs", inputs={}, config=config)
+    with pytest.raises(SumlError, match=r"from other vectors .* got similarity 0.500 of pair 0"):
         pairs.load(tables, DATA)
 
 

@@ -74,6 +74,15 @@ def test_an_encoder_in_a_folder_goes_by_its_name(workspace):
     assert workspace.narrations("tiny-fpv", "mine") in found["train"].inputs
 
 
+def test_plan_embeds_with_the_prompt_that_was_chosen_by_hand(workspace):
+    tiny.build(workspace, "")
+    receipts.leave(workspace, data_steps.embed(workspace, "tiny-tpv", "hashed", "query"))
+    found = plan.plan(recipe.read("tiny", workspace, ()), workspace)
+    words = {one.step.name: one.step.words for one in found}
+    assert words["embed tiny-tpv hashed"][-2:] == ("--prompt-name", "query")
+    assert words["embed tiny-fpv hashed"][-2:] == ("--encoder", "hashed")
+
+
 def test_a_run_may_start_from_anothers_weights(workspace):
     more = """
 [[matrix]]
