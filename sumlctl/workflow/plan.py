@@ -126,7 +126,7 @@ def _tables(recipe: Recipe, cell: Cell, data: Data, workspace: Workspace) -> Ite
 
 def _index(workspace: Workspace, dataset: str) -> Step:
     """As it was done before, where somebody named other folders by hand."""
-    folders = data_steps.remembered_folders(workspace, dataset)
+    folders = data_steps.recorded_folders(workspace, dataset)
     return data_steps.index(workspace, dataset, **folders)
 
 
