@@ -73,7 +73,8 @@ class Workspace:
         Returns:
             Kind -> folder; None where no table says it: it is not there, or of an earlier version.
         """
-        told = provenance.of_table(self.table(dataset, "clips")).folders
+        table = self.table(dataset, "clips")
+        told = provenance.of_table(table).folders if table.is_file() else None
         if told is None:
             return None
         return {kind: self.root / told[kind] for kind in _RAW if kind in told}

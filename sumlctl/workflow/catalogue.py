@@ -87,7 +87,7 @@ def _missing_data(dataset: str, workspace: Workspace, sees: bool) -> Iterator[st
     indexed = workspace.table(dataset, "clips").is_file()
     if not indexed and not workspace.data(dataset, "annotations").is_dir():
         yield "annotations"
-    named = data_steps.remembered_folders(workspace, dataset)
+    named = data_steps.recorded_folders(workspace, dataset)
     videos = named.get("videos", workspace.data(dataset, "videos"))
     if sees and not (videos.is_dir() and any(videos.iterdir())):
         yield "videos"

@@ -22,10 +22,25 @@ _DRAWING = {"by": "class", "class_stat": "mean"}
 def remembered_folders(workspace: Workspace, dataset: str) -> dict[str, Path]:
     """Folders that the last `index` was given, by kind; the receipt has those of older tables."""
     told = workspace.remembered(dataset)
-    if told is not None:
-        return told
+    return _folders_of_receipt(workspace, dataset) or {} if told is None else told
+
+
+def recorded_folders(workspace: Workspace, dataset: str) -> dict[str, Path]:
+    """The same by the receipt, without opening a table, which takes longer than all of a plan.
+
+    The table is asked where there is no receipt, or the workspace is elsewhere by now.
+    """
+    folders = _folders_of_receipt(workspace, dataset)
+    if folders is None or not all(folder.is_dir() for folder in folders.values()):
+        return workspace.remembered(dataset) or folders or {}
+    return folders
+
+
+def _folders_of_receipt(workspace: Workspace, dataset: str) -> dict[str, Path] | None:
     before = receipts.read(workspace.receipt("index", dataset))
-    said = before.settings if before else {}
+    if before is None:
+        return None
+    said = before.settings
     return {kind: Path(said[kind]) for kind in ("annotations", "videos") if kind in said}
 
 

@@ -131,7 +131,7 @@ def _index(workspace: Workspace, dataset: str) -> Step:
     """As it was done before, where somebody named other folders or options by hand."""
     before = receipts.read(workspace.receipt("index", dataset))
     bad_rows = str(before.settings.get("bad_rows", "drop")) if before else "drop"
-    folders = data_steps.remembered_folders(workspace, dataset)
+    folders = data_steps.recorded_folders(workspace, dataset)
     return data_steps.index(workspace, dataset, **folders, bad_rows=bad_rows)
 
 

@@ -12,7 +12,6 @@ from dataclasses import replace
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.plugins import CheckpointIO, Precision
 from lightning_fabric.plugins.environments import (
     ClusterEnvironment,
     LightningEnvironment,
@@ -46,11 +45,11 @@ def as_started(pipeline: Pipeline) -> Pipeline:
     return replace(pipeline, devices=per_node, nodes=world // per_node)
 
 
-def _cluster(several: bool) -> list[Precision | ClusterEnvironment | CheckpointIO]:
+def _cluster(several: bool) -> ClusterEnvironment | None:
     """Who started this process, where Fabric's own detection is not to be asked (`slurm`)."""
     if TorchElasticEnvironment.detect() or not any(n.startswith("SLURM_") for n in os.environ):
-        return []
-    return [SrunStep() if several and under_srun() else LightningEnvironment()]
+        return None
+    return SrunStep() if several and under_srun() else LightningEnvironment()
 
 
 def resolved(precision: str) -> str:

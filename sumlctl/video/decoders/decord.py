@@ -84,6 +84,8 @@ class DecordDecoder:
         except av.FFmpegError as error:
             raise DecodeError(path, "cannot be read", reason(error)) from error
         doubt = _doubt(packets)
+        if doubt is None and not trusted:
+            doubt = _ambiguous_stream(path)
         if doubt:
             raise DecodeError(path, "decord is not to be trusted with it", doubt)
         clock = packets.clock
@@ -191,11 +193,8 @@ def verdict(path: Path, packets: Scan | None, n_frames: int | None) -> tuple[str
     begins_s = np.array([packets.clock.seconds(pts) for pts, _ in packets.shown])
     if not _alike(listed, begins_s):
         return "doubted", None
-    with open_video(path) as (container, stream):
-        size = stream.width, stream.height
-        sizes = [(s.width, s.height) for s in container.streams.video if s.codec_context]
-    several = "decord may take another stream of the same size"
-    return ("doubted", several) if sizes.count(size) > 1 else ("trusted", None)
+    doubt = _ambiguous_stream(path)
+    return ("doubted", doubt) if doubt else ("trusted", None)
 
 
 def _open(path: Path, size: tuple[int, int] = _OWN_SIZE) -> decord.VideoReader:
@@ -253,6 +252,14 @@ def _doubt(packets: Scan) -> str | None:
     if packets.profile == "High 4:4:4 Predictive":
         return "4:4:4, which FFmpeg decodes by what x264 writes into the first frame"
     return None if packets.closed else "open groups of pictures"
+
+
+def _ambiguous_stream(path: Path) -> str | None:
+    """Return why decord may read another stream, if so: it takes the largest."""
+    with open_video(path) as (container, stream):
+        size = stream.width, stream.height
+        sizes = [(s.width, s.height) for s in container.streams.video if s.codec_context]
+    return "several video streams of one size" if sizes.count(size) > 1 else None
 
 
 def _flipped(orientation: Orientation) -> tuple[slice, slice]:

@@ -156,10 +156,12 @@ def test_the_step_of_a_pipeline_has_the_same_folders(workspace, data, given, sum
     assert sumlctl("index", "kitchen", *given).code == 0
     folders = {kind: data / kind for kind in ("annotations", "videos")}
     assert data_steps.remembered_folders(workspace, "kitchen") == folders
+    assert data_steps.recorded_folders(workspace, "kitchen") == folders
     assert [*catalogue._missing_data("kitchen", workspace, True)] == []
     receipt = workspace.receipt("index", "kitchen").read_bytes()
     workspace.receipt("index", "kitchen").unlink()
     assert data_steps.remembered_folders(workspace, "kitchen") == folders
+    assert data_steps.recorded_folders(workspace, "kitchen") == folders
     # Tables of a version that did not keep the folders have them in the receipt alone.
     workspace.receipt("index", "kitchen").write_bytes(receipt)
     path = workspace.table("kitchen", "clips")

@@ -31,9 +31,7 @@ def blocks(number):
 
 
 @pytest.mark.parametrize("short_side", [None, 64, 61, 33])
-@pytest.mark.parametrize(
-    ("pix_fmt", "rotation"), [("yuv420p", 0), ("yuv420p", 90), ("yuv422p", 0), ("yuv444p", 0)]
-)
+@pytest.mark.parametrize(("pix_fmt", "rotation"), [("yuv420p", 0), ("yuv420p", 90), ("yuv422p", 0)])
 def test_read_frames_by_either_decoder(make_video, pix_fmt, rotation, short_side):
     video = make_video("v.mp4", 8, paint=blocks, pix_fmt=pix_fmt, rotation=rotation)
     mean, largest = apart(video, [0.05, 0.45], short_side)

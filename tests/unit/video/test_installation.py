@@ -13,7 +13,7 @@ from sumlctl.engine.executors import Local
 from sumlctl.engine.units import Work
 from sumlctl.engine.worker import answer
 from sumlctl.errors import InstallationError, ProgramError, SumlError
-from sumlctl.video import installation, streams
+from sumlctl.video import installation, packets
 from sumlctl.video.installation import (
     FILM,
     check_installation,
@@ -73,7 +73,7 @@ def test_with_fault_check_names_the_place_in_the_program(monkeypatch):
     def refuse(*_, **__):
         raise TypeError("no such argument")
 
-    scan = with_fault_check(streams.scan)
+    scan = with_fault_check(packets.scan)
     with monkeypatch.context() as patch:
         patch.setattr(streams, "open_video", refuse)
         patch.setattr(installation, "read_film", lambda because_of: None)
@@ -109,7 +109,7 @@ def test_with_fault_check_an_installation_that_reads_nothing_is_at_fault(monkeyp
         raise TypeError("open() got an unexpected keyword argument 'metadata_errors'")
 
     monkeypatch.setattr(av, "open", refuse)
-    failure = answer(with_fault_check(streams.scan), FILM)
+    failure = answer(with_fault_check(packets.scan), FILM)
     assert isinstance(failure.error, InstallationError)
     assert f"got {TYPE_ERROR} (av {av.__version__}); expected a PyAV" in failure.reason
 

@@ -73,7 +73,7 @@ def test_a_step_of_several_tasks_is_one_training(given, name, per_node):
     assert launch.started_externally()
     started = launch.as_started(Pipeline())
     assert (started.devices, started.nodes) == (2, 2)
-    (step,) = launch._cluster(several=True)
+    step = launch._cluster(several=True)
     ranks = (step.world_size(), step.global_rank(), step.local_rank(), step.node_rank())
     assert ranks == (4, 3, 1, 1)
     assert (step.main_address, step.main_port) == ("n7", 15000 + 4711)

@@ -191,6 +191,8 @@ def test_contents_hold_clips_by_the_time_of_the_file(tmp_path):
     row |= {"size_bytes": 0, "psnr_db": 50.0}
     (tmp_path / "v.mp4").touch()
     manifest.write(tmp_path / "segments.parquet", [row], {}, {})
-    held = manifest.Contents(tmp_path / "segments.parquet", {"v": (1, 2)}, {"v": 1.0}).holding
+    held = manifest.Contents(
+        tmp_path / "segments.parquet", {"v": (1, 2)}, offsets_s={"v": 1.0}
+    ).holding
     assert [segment.offset_s for segment in held("v", 1.5, 2.0)] == [1.0]
     assert held("v", 0.0, 2.0) and not held("v", 1.5, 2.5)
