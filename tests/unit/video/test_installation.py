@@ -75,9 +75,9 @@ def test_with_fault_check_names_the_place_in_the_program(monkeypatch):
 
     scan = with_fault_check(packets.scan)
     with monkeypatch.context() as patch:
-        patch.setattr(streams, "open_video", refuse)
+        patch.setattr(packets, "open_video", refuse)
         patch.setattr(installation, "read_film", lambda because_of: None)
-        with pytest.raises(ProgramError, match=r"^sumlctl/video/streams\.py:\d+: fault of the pro"):
+        with pytest.raises(ProgramError, match=r"^sumlctl/video/packets\.py:\d+: fault of the pro"):
             scan(FILM)
 
 
