@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -58,7 +60,7 @@ def write(
     is told to players, in degrees counter-clockwise, `matrix` overwrites an MP4's display matrix,
     `container` is its true format, and `paint` makes the stored pictures.
     """
-    with av.open(str(path), "w", format=container) as sink:
+    with same_scheduling(), av.open(str(path), "w", format=container) as sink:
         stream: Any = sink.add_stream(codec, rate=ticks)
         stream.height, stream.width, _ = paint(0).shape
         stream.pix_fmt = pix_fmt
@@ -81,6 +83,24 @@ def write(
     if matrix:
         show_by(path, matrix)
     return path
+
+
+@contextmanager
+def same_scheduling() -> Iterator[None]:
+    """Undo what SVT-AV1 does when root encodes: it makes the calling thread a real-time one.
+
+    Processes that the thread starts would inherit it, and one that computes without end would keep
+    all others, and those that are to end it, from running (findings/svt-av1-as-root.sh).
+    """
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        if os.sched_getscheduler(0) != policy:
+            os.sched_setscheduler(0, policy, parameters)
 
 
 def show_by(path: Path, matrix: tuple[int, int, int, int]) -> None:
