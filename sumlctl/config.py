@@ -41,7 +41,8 @@ class Pipeline:
         precision: arithmetic, in Lightning Fabric's names; `auto` is bf16-mixed where a GPU has it.
         devices: processes per node that train, one device each.
         nodes: machines.
-        compile: whether torch.compile optimises the encoders.
+        compile: whether torch.compile optimises the encoders; with PyTorch before 2.9 not their
+            checkpointed blocks.
         gather_negatives: whether a clip's negatives come from all devices or from its own.
         max_failed_share: share of an epoch's clips that may be undecodable before the run stops.
         decoder: who decodes videos: `auto`, `decord` or `pyav` (`sumlctl.video.read`). Frames may

@@ -12,6 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+# PyTorch 2.7 and 2.8 take each batch into BatchNorm's running statistics twice where a checkpointed
+# block is compiled (seen with aot_eager; right from 2.9 on). There these blocks are not compiled.
+_COMPILED_COUNTS_TWICE = torch.__version__ < "2.9"
+
 
 class Backbone(nn.Module, ABC):
     """A video encoder in two halves: feature maps, and what pools them to features.
@@ -61,17 +65,22 @@ class Backbone(nn.Module, ABC):
         """
         if not (self.checkpointing and self.training and torch.is_grad_enabled()):
             return block(*inputs)
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() and not _COMPILED_COUNTS_TWICE:
             # The compiler takes no context, and updates statistics once by itself.
             return checkpoint(block, *inputs, use_reentrant=False)
-        contexts = partial(_contexts, block)
-        return checkpoint(block, *inputs, use_reentrant=False, context_fn=contexts)
+        return _uncompiled(block, *inputs)
 
     def run_through(self, blocks: Iterable[nn.Module], maps: Tensor) -> Tensor:
         """The maps after one block after the other."""
         for block in blocks:
             maps = self.run(block, maps)
         return maps
+
+
+@torch.compiler.disable
+def _uncompiled(block: nn.Module, *inputs: Any) -> Any:
+    contexts = partial(_contexts, block)
+    return checkpoint(block, *inputs, use_reentrant=False, context_fn=contexts)
 
 
 class _SpareBuffers:

@@ -57,7 +57,7 @@ def right(scores: dict[str, np.ndarray], target: dict[str, np.ndarray], k: int):
     """Whether verb, noun and action of each clip are among the k best, by definition."""
     found: dict[str, list[bool]] = {"verb": [], "noun": [], "action": []}
     for i in range(len(target["verb"])):
-        verb, noun = (np.float64(np.float32(scores[t][i])) for t in ("verb", "noun"))
+        verb, noun = (np.asarray(scores[t][i], "f4").astype("f8") for t in ("verb", "noun"))
         v, n = target["verb"][i], target["noun"][i]
         found["verb"].append(scoring.rank(verb, verb[v]) <= k)
         found["noun"].append(scoring.rank(noun, noun[n]) <= k)
