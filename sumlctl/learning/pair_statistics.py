@@ -63,7 +63,8 @@ class PairStatistics:
                 "clip: the losses count these among the row's negatives"
             )
         if self.unused_ranks:
-            yield f"{self.unused_ranks} further ranks of the pairs table are not trained on"
+            many = "rank is" if self.unused_ranks == 1 else "ranks are"
+            yield f"{self.unused_ranks} further {many} in the pairs table and not trained on"
 
     @property
     def rarely_aligned(self) -> bool:

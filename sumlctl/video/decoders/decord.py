@@ -16,13 +16,14 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import RLock
 
 import av
 import decord
 import numpy as np
+from av import VideoFrame
 
 from sumlctl.video.decoders import (
     DecodeError,
@@ -45,6 +46,8 @@ _STDERR = 2
 # How FFmpeg's lines and decord's begin: `[h264 @ 0x55d0c8]` and `[16:20:07]`.
 _COMPLAINT = re.compile(rb"\[(\S+ @ 0x[0-9a-f]+|\d\d:\d\d:\d\d)\]")
 _OWN_SIZE = (-1, -1)
+# It takes the padding of their lines for channels and raises; pictures of other widths it scales.
+_PADDED_WIDTHS = (2, 3, 4, 6, 8, 12, 16, 24, 48, 72)
 # An idle reader keeps the pictures of its last requests, and its decoder's, in RGB.
 _PICTURES_KEPT, _READER_BYTES = 32, 20 * 2**20
 
@@ -99,11 +102,11 @@ class DecordDecoder:
                 self._video, self._opened_at = _open(path), _OWN_SIZE
                 counted, listed = _listed(self._video)
             self._check_times(counted, listed)
-            reference = PyavDecoder(path)
-            self._size, orientation = reference.size, reference.orientation
-            self._flipped = _flipped(orientation)
-            if not trusted or orientation != Orientation():
-                self._check_pictures(reference)
+            with closing(PyavDecoder(path)) as reference:
+                self._size, orientation = reference.size, reference.orientation
+                self._flipped = _flipped(orientation)
+                if not trusted or orientation != Orientation():
+                    self._check_pictures(reference)
         except DecodeError:
             self.close()
             raise
@@ -118,7 +121,12 @@ class DecordDecoder:
         distinct, back = np.unique(places, return_inverse=True)
         # It scales as PyAV is made to here, in one step from YUV, to the last bit.
         size = reduced(*self._size, short_side)
-        pixels = self._pictures(distinct, _OWN_SIZE if size == self._size else size)
+        if size == self._size:
+            pixels = self._pictures(distinct)
+        elif size[0] in _PADDED_WIDTHS:
+            pixels = np.stack([_scaled(picture, *size) for picture in self._pictures(distinct)])
+        else:
+            pixels = self._pictures(distinct, size)
         ends_s = np.append(self._begins_s[1:], self._end_s)
         return Shown(pixels[back], self._begins_s[places], ends_s[places])
 
@@ -252,6 +260,11 @@ def _doubt(packets: Scan) -> str | None:
     if packets.profile == "High 4:4:4 Predictive":
         return "4:4:4, which FFmpeg decodes by what x264 writes into the first frame"
     return None if packets.closed else "open groups of pictures"
+
+
+def _scaled(picture: np.ndarray, width: int, height: int) -> np.ndarray:
+    frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+    return frame.reformat(width, height, interpolation="BILINEAR", threads=1).to_ndarray()
 
 
 def _ambiguous_stream(path: Path) -> str | None:

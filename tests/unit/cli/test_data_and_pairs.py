@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from sumlctl import tables
+from sumlctl.video.probe_many import PROBED_WITH
 from sumlctl.workspace import Workspace
 from tests.annotation_files import write_video
 
@@ -75,7 +76,8 @@ def test_unreadable_videos_are_probed_again_only_when_asked_for(
     rows = tables.read(path, "videos").to_pylist()
     rows[0] |= {"status": "unreadable", "error": "no answer within 60 s"}
     marked = pa.Table.from_pylist(rows, schema=tables.schema("videos"))
-    tables.write(marked, path, "videos", inputs={}, config={})
+    extra = {"probed_with": PROBED_WITH}
+    tables.write(marked, path, "videos", inputs={}, config={}, extra=extra)
     assert "video a is unreadable: no answer" in sumlctl("index", "ego").err
     done = sumlctl("index", "ego", "--retry", "unreadable")
     assert done.code == 0

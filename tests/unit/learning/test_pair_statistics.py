@@ -48,7 +48,7 @@ def test_describe_gives_the_counts():
 
 
 def test_describe_names_ranks_that_are_not_trained_on():
-    assert list(statistics(unused_ranks=2).describe())[-1].startswith("2 further ranks")
+    assert list(statistics(unused_ranks=2).describe())[-1].startswith("2 further ranks are")
 
 
 def test_rarely_aligned_is_less_than_two_pairs_a_batch():
