@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 from benchmarks.common import report
-from sumlctl.engine.executors import ENGINES, Limits, executor
-from sumlctl.engine.units import Unit, Work, stands_on
+from sumlctl.jobs.executors import ENGINES, Limits, executor
+from sumlctl.jobs.units import Unit, Work, stands_on
 
 SIZES = (100, 1_000, 10_000)
 _JOBS = 2

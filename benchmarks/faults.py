@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.common import report
-from sumlctl.engine import supervise
+from sumlctl.jobs import pool as supervise
 from sumlctl.video.read import read_frames
 from tests.unit.video import clocks, numbered, several
 from tests.unit.video.awkward import AWKWARD, HIDDEN

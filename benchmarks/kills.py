@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.common import report
-from sumlctl.workflow import receipts
+from sumlctl.workflow import provenance_records as receipts
 from sumlctl.workspace import Workspace
 
 KILLS = 110

@@ -23,10 +23,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.common import report
 from benchmarks.video import films
-from sumlctl.learning.batches import EpochBatches, Loader, Samples, Side
-from sumlctl.learning.clips import Clip
-from sumlctl.learning.reader import Reader
-from sumlctl.learning.reading import decode
+from sumlctl.learning.data.batches import EpochBatches, Loader, Samples, Side
+from sumlctl.learning.data.clips import Clip
+from sumlctl.learning.data.reader import Reader
+from sumlctl.learning.data.requests import decode
 
 _PAIRS, _BATCH, _FRAMES, _STRIDE, _SHORT_SIDE = 64, 8, 32, 2, 256
 _TURNS = 3

@@ -13,9 +13,9 @@ import torch
 
 from benchmarks.common import report, seconds, shared_data
 from sumlctl.datasets.index import index
-from sumlctl.mining.pairs import Settings, mine
-from sumlctl.mining.pool import Side, narrated
+from sumlctl.mining.mine import Settings, mine
 from sumlctl.mining.search import certified
+from sumlctl.mining.side import Side, narrated
 from sumlctl.narrations import choose
 from sumlctl.narrations.embed import embed
 from sumlctl.workspace import Workspace

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import report
-from sumlctl.mining import plan
+from sumlctl.mining import cost as plan
 
 _SIZES = "1000x1000,10000x10000,100000x100000,10000x1000000"
 _SHOWN = ("T4", "RTX 4090", "A100", "H100")
@@ -145,7 +145,7 @@ def ivf(folder: str) -> tuple[np.ndarray, np.ndarray, Any]:
 
 
 def _ours(folder: str) -> tuple[Any, Any, Any]:
-    from sumlctl.engine.executors import Local
+    from sumlctl.jobs.executors import Local
     from sumlctl.mining.search.blocks import Blocks, Vectors
 
     sides = [Vectors.of(Path(folder) / f"{name}.npy") for name in ("queries", "base")]

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.common import report, seconds
 from sumlctl.datasets.index import index
-from sumlctl.mining.pairs import Settings, mine
+from sumlctl.mining.mine import Settings, mine
 from sumlctl.narrations import choose
 from sumlctl.narrations.embed import embed
 from sumlctl.report import page

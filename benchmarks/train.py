@@ -25,18 +25,18 @@ from torch.nn import functional
 
 from benchmarks.common import report
 from sumlctl.config import Pipeline
-from sumlctl.learning import backbones, stages, two_view
-from sumlctl.learning.batches import padded
+from sumlctl.config.parsing import Component
+from sumlctl.config.sections import Input, Optimiser
+from sumlctl.learning import backbones, two_view
+from sumlctl.learning.data.batches import padded
+from sumlctl.learning.data.transforms import Augmentation
 from sumlctl.learning.losses import suml
-from sumlctl.learning.randomness import seed_everything
 from sumlctl.learning.tasks import Block, Task
-from sumlctl.learning.training import optimisation
+from sumlctl.learning.training import optimisation, stages
 from sumlctl.learning.training.launch import launch
 from sumlctl.learning.training.meter import Meter, weighted_sum
+from sumlctl.learning.training.randomness import seed_everything
 from sumlctl.learning.training.runlog import RunLog
-from sumlctl.learning.transforms import Augmentation
-from sumlctl.sections import Input, Optimiser
-from sumlctl.settings import Component
 
 _TURNS = 7
 _NARRATIONS = ("open the drawer", "wash the cup under the tap", "put the pan on the hob", "stir")

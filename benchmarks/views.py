@@ -18,10 +18,10 @@ import torch
 from benchmarks.common import report, seconds
 from sumlctl.evaluation.views import ClipViews, Views
 from sumlctl.learning import backbones
-from sumlctl.learning.clips import Clip
-from sumlctl.learning.reader import Reader
-from sumlctl.learning.reading import decode
-from sumlctl.learning.transforms import crops, view_boxes
+from sumlctl.learning.data.clips import Clip
+from sumlctl.learning.data.reader import Reader
+from sumlctl.learning.data.requests import decode
+from sumlctl.learning.data.transforms import crops, view_boxes
 
 _FPS, _SECONDS = 50, 20
 _FRAMES, _STRIDE, _CROP = 32, 2, 256

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from sumlctl import provenance
 from sumlctl.errors import SumlError, unknown_name
+from sumlctl.tables import provenance
 
 _RAW = ("annotations", "videos")  # kinds of folders of a dataset's raw data
 

@@ -11,7 +11,7 @@ from typing import Any
 import av
 import numpy as np
 
-from sumlctl import card as cards
+from sumlctl.config import dataset as cards
 from sumlctl.workspace import Workspace
 
 # A card for tables such as `kitchen_row` makes the rows of.

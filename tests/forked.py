@@ -19,7 +19,7 @@ _FORKING = multiprocessing.get_context("forkserver")
 _FORKING.set_forkserver_preload(
     [
         "sumlctl.cli.app",
-        "sumlctl.learning.train",
+        "sumlctl.learning.training.train",
         "sumlctl.evaluation.validation",
         "torch.distributed.run",
     ]

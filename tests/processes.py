@@ -7,11 +7,11 @@ from pathlib import Path
 
 
 def workers() -> list[int]:
-    """Live workers of `sumlctl.engine.supervise` that this process has started."""
+    """Live workers of `sumlctl.jobs.pool` that this process has started."""
     return [
         pid
         for pid, parent, _ in _live()
-        if parent == os.getpid() and b"sumlctl.engine.worker" in _command(pid)
+        if parent == os.getpid() and b"sumlctl.jobs.worker" in _command(pid)
     ]
 
 

@@ -30,7 +30,7 @@ import torch
 from benchmarks.common import report
 from benchmarks.video import films
 from benchmarks.video.ways import LIMIT, bare, needed, ways
-from sumlctl.learning.clips import Clip
+from sumlctl.learning.data.clips import Clip
 
 _FRAMES, _STRIDE = 32, 2
 _ROUNDS, _WINDOWS = 9, 6

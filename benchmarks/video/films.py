@@ -12,12 +12,12 @@ import av
 import numpy as np
 
 from benchmarks.common import shared_data
-from sumlctl.learning.clips import Clip
+from sumlctl.learning.data.clips import Clip
+from sumlctl.video.clip_cache.encode import Settings
+from sumlctl.video.clip_cache.make import Job, Made, make
+from sumlctl.video.clip_cache.spans import whole
+from sumlctl.video.clip_cache.stored import Segment
 from sumlctl.video.probe import probe
-from sumlctl.video.store.encode import Settings
-from sumlctl.video.store.make import Job, Made, make
-from sumlctl.video.store.spans import whole
-from sumlctl.video.store.stored import Segment
 
 _LONG_ENOUGH = 66  # frames: 32 at stride 2, and room to begin at another
 _NAMES = 500

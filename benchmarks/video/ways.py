@@ -13,8 +13,8 @@ import torch
 from torch.nn import functional
 
 from sumlctl import console
-from sumlctl.learning.clips import Clip
-from sumlctl.learning.reading import decode
+from sumlctl.learning.data.clips import Clip
+from sumlctl.learning.data.requests import decode
 
 SHORT_SIDE = 256
 LIMIT = "limit: bare decoding from the store"

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from sumlctl import console, shipped
+from sumlctl import console
 from sumlctl.cli.common import HERE, App, JsonOption, WorkspaceOption
+from sumlctl.config import shipped
 from sumlctl.workspace import Workspace
 
 
@@ -48,7 +49,7 @@ def list_datasets(
     """Dataset configurations: what there is."""
     if context.invoked_subcommand:
         return
-    from sumlctl.card import parse
+    from sumlctl.config.dataset import parse
     from sumlctl.errors import SumlError
 
     rows: list[dict[str, Any]] = []
@@ -77,7 +78,7 @@ def show_dataset(
     name: NameArgument, workspace: WorkspaceOption = HERE, json: JsonOption = False
 ) -> None:
     """Print a dataset's configuration."""
-    from sumlctl import card as cards
+    from sumlctl.config import dataset as cards
 
     card = cards.load(name, workspace)
     if json:

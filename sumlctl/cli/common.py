@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from sumlctl import console
-from sumlctl.sections import DECODERS
+from sumlctl.config.sections import DECODERS
 from sumlctl.workspace import Workspace
 
 HERE = Workspace(".")

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sumlctl import console, locks
+from sumlctl import console
 from sumlctl.cli.common import (
     HERE,
     AddressOption,
@@ -23,6 +23,7 @@ from sumlctl.cli.common import (
     JsonOption,
     WorkspaceOption,
 )
+from sumlctl.jobs import locks
 from sumlctl.workspace import Workspace
 
 _INDEX_COLUMNS = (
@@ -82,10 +83,11 @@ def index(
     json: JsonOption = False,
 ) -> None:
     """Read annotations, probe videos, write their tables."""
-    from sumlctl import card as cards
+    from sumlctl.config import dataset as cards
     from sumlctl.datasets import index as indexing
-    from sumlctl.engine import executors
-    from sumlctl.workflow import data_steps, receipts
+    from sumlctl.jobs import executors
+    from sumlctl.workflow import data_steps
+    from sumlctl.workflow import provenance_records as receipts
 
     done = []
     named = {"annotations": annotations, "videos": videos}
@@ -174,10 +176,11 @@ def embed(
 ) -> None:
     """Encode every distinct narration with Sentence-BERT, once."""
     from sumlctl import tables
-    from sumlctl.engine import executors
+    from sumlctl.jobs import executors
     from sumlctl.narrations import choose
     from sumlctl.narrations import embed as embedding
-    from sumlctl.workflow import data_steps, receipts
+    from sumlctl.workflow import data_steps
+    from sumlctl.workflow import provenance_records as receipts
 
     names = datasets or _every_indexed(workspace)
     for name in names:  # one that is misspelled leaves nothing behind

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sumlctl import console, locks
+from sumlctl import console
 from sumlctl.cli.common import (
     HERE,
     AddressOption,
@@ -18,7 +18,8 @@ from sumlctl.cli.common import (
     JsonOption,
     WorkspaceOption,
 )
-from sumlctl.workflow.for_run import Decode
+from sumlctl.jobs import locks
+from sumlctl.workflow.step_options import Decode
 
 _MOST_NAMED = 10  # videos named one by one
 _USUAL = Decode()
@@ -60,11 +61,12 @@ def decode(
 ) -> None:
     """Cut clips into a store that training reads several times faster."""
     from sumlctl import tables
-    from sumlctl.engine import executors
-    from sumlctl.video.store import build, trial
-    from sumlctl.video.store.encode import Settings
-    from sumlctl.video.store.plan import Wanted
-    from sumlctl.workflow import data_steps, receipts
+    from sumlctl.jobs import executors
+    from sumlctl.video.clip_cache import build, trial
+    from sumlctl.video.clip_cache.encode import Settings
+    from sumlctl.video.clip_cache.plan import Wanted
+    from sumlctl.workflow import data_steps
+    from sumlctl.workflow import provenance_records as receipts
 
     wanted = Wanted(Settings(short_side, crf), margin, whole)
     chosen = {"short_side": short_side, "crf": crf, "margin": margin, "whole": whole}

@@ -70,7 +70,7 @@ def evaluate(
     """Predict with the first-person encoder, and score."""
     from sumlctl import console
     from sumlctl.evaluation import evaluate as evaluation
-    from sumlctl.workflow import receipts
+    from sumlctl.workflow import provenance_records as receipts
 
     levels = _levels(sls)
     if fpv or tpv or pipeline:
@@ -115,7 +115,7 @@ def _adopted(
     pipeline: str | None,
 ) -> str:
     """The run that is made of weights from elsewhere."""
-    from sumlctl.learning.adopt import adopt
+    from sumlctl.learning.training.import_checkpoint import adopt
 
     if run is not None or checkpoint is None or fpv is None:
         raise typer.BadParameter(

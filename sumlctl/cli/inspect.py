@@ -54,7 +54,8 @@ def cam(
     from sumlctl import config
     from sumlctl.evaluation.cam import examples as maps
     from sumlctl.report import heatmaps
-    from sumlctl.workflow import receipts, run_steps
+    from sumlctl.workflow import provenance_records as receipts
+    from sumlctl.workflow import run_steps
 
     folder = out or workspace.run(run) / "figures" / "cam"
     chosen: dict[str, Any] = {
@@ -185,10 +186,10 @@ def _encoded(made_by: Mapping[str, Any], texts: Sequence[str], folder: str | Non
     """Unit vectors of new texts, by the encoder that made those of the narrations."""
     import numpy as np
 
-    from sumlctl import components
+    from sumlctl.config import registry as components
     from sumlctl.errors import SumlError
-    from sumlctl.narrated import described, differences
     from sumlctl.narrations.choose import choose
+    from sumlctl.tables.narration_vectors import described, differences
 
     choice = choose(folder or made_by["name"], made_by.get("prompt_name"))
     identity = choice.identity()

@@ -71,10 +71,9 @@ def train(
     chosen = config.load(file, overrides, profile, own=workspace.pipelines)
 
     from sumlctl.evaluation.validation import validator
-    from sumlctl.learning import runs
-    from sumlctl.learning import train as learning
-    from sumlctl.learning.prepare import prepare
-    from sumlctl.learning.training import launch
+    from sumlctl.learning.training import launch, runs
+    from sumlctl.learning.training import train as learning
+    from sumlctl.learning.training.prepare import prepare
 
     if dry_run:
         _dry_run(workspace, chosen, json)
@@ -112,8 +111,11 @@ def _leave_receipt(
         folder: of the run.
         asked: pipeline, overrides and profile of a new run; None for one that was gone on with.
     """
-    from sumlctl import components, config, settings
-    from sumlctl.workflow import receipts, run_steps
+    from sumlctl import config
+    from sumlctl.config import parsing as settings
+    from sumlctl.config import registry as components
+    from sumlctl.workflow import provenance_records as receipts
+    from sumlctl.workflow import run_steps
 
     words = ["train", "--resume", folder.name]
     if asked:
@@ -136,12 +138,13 @@ def _leave_receipt(
 
 
 def _pipeline_file(workspace: Workspace, pipeline: str | None, resume: str | None) -> Path:
-    from sumlctl import console, shipped
+    from sumlctl import console
+    from sumlctl.config import shipped
 
     if resume is not None and pipeline is not None:
         raise typer.BadParameter("a run that goes on has its own pipeline", param_hint="--resume")
     if resume is not None:
-        from sumlctl.learning import runs
+        from sumlctl.learning.training import runs
 
         return runs.stored(workspace, resume)
     if pipeline is None:
@@ -155,7 +158,7 @@ def _dry_run(workspace: Workspace, chosen: Pipeline, json: bool) -> None:
 
     from sumlctl import console
     from sumlctl.errors import SumlError
-    from sumlctl.learning.prepare import prepare
+    from sumlctl.learning.training.prepare import prepare
 
     without = None
     if chosen.encoders.init:
@@ -175,8 +178,9 @@ def _dry_run(workspace: Workspace, chosen: Pipeline, json: bool) -> None:
 def _show_plan(prepared: Any, json: bool) -> None:
     from dataclasses import asdict
 
-    from sumlctl import console, settings
-    from sumlctl.learning.plan import plan
+    from sumlctl import console
+    from sumlctl.config import parsing as settings
+    from sumlctl.learning.training.dry_run import plan
 
     planned = plan(prepared)
     if json:

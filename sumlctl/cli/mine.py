@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sumlctl import console, locks
+from sumlctl import console
 from sumlctl.cli.common import (
     HERE,
     AddressOption,
@@ -18,6 +18,7 @@ from sumlctl.cli.common import (
     WorkspaceOption,
 )
 from sumlctl.cli.pairs import show_bars
+from sumlctl.jobs import locks
 from sumlctl.mining.options import MiningOptions
 from sumlctl.workspace import Workspace
 
@@ -70,10 +71,13 @@ def mine_pairs(
     json: JsonOption = False,
 ) -> None:
     """Find the best third-person clip for each first-person clip."""
-    from sumlctl.engine import executors
-    from sumlctl.mining import pairs, pool, similarity
+    from sumlctl.jobs import executors
+    from sumlctl.mining import mine as pairs
+    from sumlctl.mining import side as pool
+    from sumlctl.mining import similarity
     from sumlctl.mining.summary import say_left_out, summarise
-    from sumlctl.workflow import data_steps, receipts
+    from sumlctl.workflow import data_steps
+    from sumlctl.workflow import provenance_records as receipts
 
     if plan_queries and plan_base:
         _plan(workspace, json, {"queries": plan_queries, "base": plan_base, "top_k": top_k})
@@ -150,7 +154,7 @@ def _show_summary(title: str, s: dict[str, Any]) -> None:
 
 def _plan(workspace: Workspace, json: bool, given: dict[str, int] | None, *datasets: Any) -> None:
     """Tells the costs of sizes that are given, or of datasets."""
-    from sumlctl.mining import plan
+    from sumlctl.mining import cost as plan
 
     sizes = plan.Sizes(**given) if given else plan.Sizes.of(workspace, *datasets)
     told = plan.plan(sizes, plan.measure(sizes.dimension))

@@ -63,7 +63,8 @@ def histogram(
     found = [similarity.distribution(p, workspace, by=by, class_stat=class_stat) for p in chosen]
     if out:
         from sumlctl.report.figures import similarity_figure
-        from sumlctl.workflow import data_steps, receipts
+        from sumlctl.workflow import data_steps
+        from sumlctl.workflow import provenance_records as receipts
 
         step = data_steps.histogram(workspace, chosen, out, by, class_stat)
         with receipts.begun(workspace, step):

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sumlctl import console, settings
+from sumlctl import console
 from sumlctl.cli.common import HERE, DecoderOption, JsonOption, WorkspaceOption, command_in
+from sumlctl.config import parsing as settings
 from sumlctl.errors import plain
 from sumlctl.workspace import Workspace
 
@@ -129,7 +130,8 @@ def _show_plan(recipe: Recipe, workspace: Workspace, json: bool) -> None:
 
 
 def _planned(workspace: Workspace, steps: list[Planned]) -> list[dict[str, Any]]:
-    from sumlctl.workflow import receipts, work
+    from sumlctl.workflow import provenance_records as receipts
+    from sumlctl.workflow import work
 
     rows: list[dict[str, Any]] = []
     moving: set[str] = set()

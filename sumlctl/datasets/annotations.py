@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from sumlctl import documents
-from sumlctl.card import LABELS, Card
+from sumlctl.config import documents
+from sumlctl.config.dataset import LABELS, Card
 from sumlctl.datasets import times
 from sumlctl.datasets.table_files import malformed, read_table  # noqa: F401, for readers
 from sumlctl.errors import SumlError, nearest_names

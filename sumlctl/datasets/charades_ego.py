@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from sumlctl.card import Card
+from sumlctl.config.dataset import Card
 from sumlctl.datasets import annotations as an
 from sumlctl.datasets import options, times
 from sumlctl.errors import SumlError

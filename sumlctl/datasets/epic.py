@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from sumlctl.card import Card
+from sumlctl.config.dataset import Card
 from sumlctl.datasets import annotations as an
 from sumlctl.datasets import options, times
 

@@ -9,15 +9,16 @@ from typing import Any
 
 import polars as pl
 
-from sumlctl import card as cards
-from sumlctl import components, tables
+from sumlctl import tables
+from sumlctl.config import dataset as cards
+from sumlctl.config import registry as components
 from sumlctl.datasets import annotations as an
 from sumlctl.datasets import vocabulary
 from sumlctl.datasets.clean import clean_column
 from sumlctl.datasets.survey import survey
-from sumlctl.engine.executors import HERE, Executor
-from sumlctl.engine.units import Work
 from sumlctl.errors import SumlError
+from sumlctl.jobs.executors import HERE, Executor
+from sumlctl.jobs.units import Work
 from sumlctl.video.probe_many import PROBED_WITH
 from sumlctl.video.read import require
 from sumlctl.workspace import Workspace

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from sumlctl.card import Card
+from sumlctl.config.dataset import Card
 from sumlctl.datasets import annotations as an
 from sumlctl.datasets.times import MISSING
 from sumlctl.datasets.vocabulary import ids_by_name, spelled_plainly

@@ -10,10 +10,10 @@ from typing import Any
 
 import polars as pl
 
-from sumlctl import plain_pickle
-from sumlctl.card import Card
+from sumlctl.config.dataset import Card
 from sumlctl.datasets import annotations as an
 from sumlctl.datasets import options, times
+from sumlctl.tables import unpickle as plain_pickle
 
 FPS = 24.0  # both releases count frames at 24 per second
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
-from sumlctl import settings
-from sumlctl.card import LABELS, VIEWPOINTS
+from sumlctl.config import parsing as settings
+from sumlctl.config.dataset import LABELS, VIEWPOINTS
 from sumlctl.datasets import annotations as an
 from sumlctl.datasets import points, times
 from sumlctl.errors import SumlError, unknown_name

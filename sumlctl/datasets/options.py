@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sumlctl.card import Card
+from sumlctl.config.dataset import Card
 from sumlctl.errors import SumlError, unknown_name
 
 

@@ -13,7 +13,7 @@ from sumlctl.datasets.motion import Pose, motion
 from sumlctl.datasets.shapes import OBJECTS, Part, Picture, Place, Point, paint, rod
 from sumlctl.datasets.world import Segment, Video
 from sumlctl.tables import whole_file
-from sumlctl.video.store.encode import REPRODUCIBLE
+from sumlctl.video.clip_cache.encode import REPRODUCIBLE
 
 _SKINS = ((240, 195, 160), (205, 150, 110), (150, 100, 70), (100, 65, 45), (225, 175, 150))
 _CLOTHS = ((70, 75, 90), (120, 60, 65), (60, 95, 85), (130, 120, 100), (90, 70, 110))

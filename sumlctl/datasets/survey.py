@@ -11,11 +11,11 @@ from typing import Any
 import polars as pl
 
 from sumlctl import tables
-from sumlctl.card import Card
+from sumlctl.config.dataset import Card
 from sumlctl.console import note, progress, warn
-from sumlctl.engine.executors import HERE, Executor
-from sumlctl.engine.units import Work
 from sumlctl.errors import InstallationError, ProgramError, SumlError
+from sumlctl.jobs.executors import HERE, Executor
+from sumlctl.jobs.units import Work
 from sumlctl.video.installation import check_installation
 from sumlctl.video.probe import Probe, stamp
 from sumlctl.video.probe_many import PROBED_WITH, probe_many

@@ -13,13 +13,14 @@ from typing import Any
 
 import polars as pl
 
-from sumlctl import console, documents
-from sumlctl.card import Card
+from sumlctl import console
+from sumlctl.config import documents
+from sumlctl.config.dataset import Card
 from sumlctl.datasets import annotations as an
 from sumlctl.datasets import options, world
 from sumlctl.datasets.render import Variety, film
-from sumlctl.engine import supervise
 from sumlctl.errors import SumlError
+from sumlctl.jobs import pool as supervise
 from sumlctl.tables import whole_file
 from sumlctl.workspace import inside
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from sumlctl import documents
+from sumlctl.config import documents
 from sumlctl.console import warn
 from sumlctl.errors import SumlError
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from sumlctl.card import LABELS, Card
+from sumlctl.config.dataset import LABELS, Card
 from sumlctl.datasets import annotations as an
 from sumlctl.datasets import options, points, times
 from sumlctl.datasets.labels import Classes, read_labels

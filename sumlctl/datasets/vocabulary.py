@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from sumlctl.card import Card, VocabularySource
+from sumlctl.config.dataset import Card, VocabularySource
 from sumlctl.console import warn
 from sumlctl.datasets import annotations as an
 from sumlctl.errors import SumlError

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from sumlctl import components
+from sumlctl.config import registry as components
 from sumlctl.errors import SumlError
 from sumlctl.evaluation.protocols.context import Context
 from sumlctl.evaluation.protocols.measures import Measure

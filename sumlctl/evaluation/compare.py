@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from sumlctl import components
+from sumlctl.config import registry as components
 from sumlctl.errors import SumlError
 from sumlctl.evaluation import bootstrap
 from sumlctl.evaluation.protocols.context import Context

@@ -9,20 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from sumlctl import components, config, console, locks, tables
+from sumlctl import config, console, tables
 from sumlctl.config import Pipeline
+from sumlctl.config import registry as components
 from sumlctl.errors import SumlError
 from sumlctl.evaluation import bootstrap, trained, whole_videos
-from sumlctl.evaluation.parts import Parts, made_from
+from sumlctl.evaluation.partial_predictions import Parts, made_from
 from sumlctl.evaluation.predict import in_order, name_failed, predicted
 from sumlctl.evaluation.protocols.context import Context
 from sumlctl.evaluation.trained import Trained
 from sumlctl.evaluation.views import Views
-from sumlctl.learning import checkpoints, clips
-from sumlctl.learning.clips import ClipSet
-from sumlctl.learning.how_read import how_read
-from sumlctl.learning.reader import Reader, open_reader
-from sumlctl.learning.reading import Failure
+from sumlctl.jobs import locks
+from sumlctl.learning import checkpoints
+from sumlctl.learning.data import clips
+from sumlctl.learning.data.clips import ClipSet
+from sumlctl.learning.data.how_read import how_read
+from sumlctl.learning.data.reader import Reader, open_reader
+from sumlctl.learning.data.requests import Failure
 from sumlctl.learning.tasks import Task, fpv_tasks
 from sumlctl.learning.training.launch import launch
 from sumlctl.video import quarantine

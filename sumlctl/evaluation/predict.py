@@ -15,9 +15,9 @@ from sumlctl import console
 from sumlctl.config import Pipeline
 from sumlctl.errors import SumlError
 from sumlctl.evaluation.views import ClipViews, Views
-from sumlctl.learning.clips import ClipSet
-from sumlctl.learning.reader import Reader
-from sumlctl.learning.reading import Failure
+from sumlctl.learning.data.clips import ClipSet
+from sumlctl.learning.data.reader import Reader
+from sumlctl.learning.data.requests import Failure
 from sumlctl.learning.tasks import Task
 
 

@@ -13,7 +13,7 @@ from sumlctl import config
 from sumlctl.config import Pipeline
 from sumlctl.errors import SumlError
 from sumlctl.learning import checkpoints, two_view
-from sumlctl.learning.clips import ClipSet
+from sumlctl.learning.data.clips import ClipSet
 from sumlctl.learning.tasks import Block, Task, fpv_tasks, tpv_tasks
 from sumlctl.learning.two_view import Branch, TwoView
 from sumlctl.workspace import Workspace

@@ -8,13 +8,14 @@ import polars as pl
 from lightning_fabric import Fabric
 from torch import nn
 
-from sumlctl import components, console
+from sumlctl import console
 from sumlctl.config import Pipeline
+from sumlctl.config import registry as components
 from sumlctl.errors import SumlError
 from sumlctl.evaluation.predict import predict
 from sumlctl.evaluation.views import Views
-from sumlctl.learning import clips
-from sumlctl.learning.reader import Reader
+from sumlctl.learning.data import clips
+from sumlctl.learning.data.reader import Reader
 from sumlctl.learning.tasks import fpv_tasks
 from sumlctl.learning.training.trainer import Validate
 from sumlctl.workspace import Workspace

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from sumlctl.errors import SumlError
-from sumlctl.learning import transforms
-from sumlctl.learning.batches import Batch
-from sumlctl.learning.clips import Clip
-from sumlctl.learning.in_turn import One, batched, in_turn
-from sumlctl.learning.reader import Reader
-from sumlctl.learning.reading import Failure, Window
+from sumlctl.learning.data import transforms
+from sumlctl.learning.data.batches import Batch
+from sumlctl.learning.data.clips import Clip
+from sumlctl.learning.data.ordered_reads import One, batched, in_turn
+from sumlctl.learning.data.reader import Reader
+from sumlctl.learning.data.requests import Failure, Window
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from sumlctl.learning.clips import ClipSet
+from sumlctl.learning.data.clips import ClipSet
 from sumlctl.learning.tasks import Task
 
 _VIDEO = ("dataset", "video_id")

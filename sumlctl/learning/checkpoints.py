@@ -12,8 +12,7 @@ from torch import nn
 
 from sumlctl import tables
 from sumlctl.errors import SumlError
-from sumlctl.learning import torch_files
-from sumlctl.learning.weights import names
+from sumlctl.learning.weights import names, torch_files
 
 _FORMAT = "sumlctl.checkpoint/1"
 _MOST_NAMED = 10

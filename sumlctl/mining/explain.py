@@ -9,8 +9,8 @@ import polars as pl
 
 from sumlctl import tables
 from sumlctl.errors import SumlError, unknown_name
-from sumlctl.mining.pool import Side, narrated
 from sumlctl.mining.search import nearest
+from sumlctl.mining.side import Side, narrated
 from sumlctl.workspace import Workspace
 
 _NEXT_BEST = 5

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from sumlctl.errors import SumlError
-from sumlctl.mining.pool import Side
+from sumlctl.mining.side import Side
 
 _DECIMALS = 6  # similarities that agree to 1e-6 are ties, as in `search`
 _KEY = ("narration", "verb_words", "noun_words")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sumlctl.settings import limits
+from sumlctl.config.parsing import limits
 
 ASSIGNMENTS = ("first", "spread")
 KEEP_ALL = -1.0  # a cosine that no pair is below

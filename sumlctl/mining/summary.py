@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 
 from sumlctl.console import note
-from sumlctl.mining.pairs import Mined
-from sumlctl.mining.pool import Side
+from sumlctl.mining.mine import Mined
+from sumlctl.mining.side import Side
 
 
 def summarise(mined: Mined) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sumlctl import documents
+from sumlctl.config import documents
 from sumlctl.console import note
 from sumlctl.errors import SumlError
 from sumlctl.narrations import fingerprint

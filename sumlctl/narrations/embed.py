@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
-from sumlctl import components, tables
+from sumlctl import tables
+from sumlctl.config import registry as components
 from sumlctl.console import progress
-from sumlctl.engine.executors import HERE, Executor, Limits
-from sumlctl.engine.units import Failed, Unit, Work, stands_on
 from sumlctl.errors import SumlError
+from sumlctl.jobs.executors import HERE, Executor, Limits
+from sumlctl.jobs.units import Failed, Unit, Work, stands_on
 from sumlctl.narrations.choose import Choice
 from sumlctl.narrations.vectors import Vectors
 from sumlctl.workspace import Workspace

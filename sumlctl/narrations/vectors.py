@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from sumlctl import narrated, tables
+from sumlctl import tables
 from sumlctl.console import note
 from sumlctl.errors import SumlError
 from sumlctl.narrations.choose import Choice
+from sumlctl.tables import narration_vectors as narrated
 
 if TYPE_CHECKING:
     import numpy as np

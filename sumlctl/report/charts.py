@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from sumlctl.mining.similarity import range_names
+from sumlctl.report.content.overlap import Overlap
+from sumlctl.report.content.results import Comparison
 from sumlctl.report.figures import draw_bars, draw_coverage
-from sumlctl.report.gather.overlap import Overlap
-from sumlctl.report.gather.results import Comparison
 from sumlctl.report.svg import FAINT, INK, RULE, SERIES, Chart, as_csv, canvas, inline
 
 _WIDTH, _NARROW = 4.0, 3.3  # inches; narrow ones stand three in a row

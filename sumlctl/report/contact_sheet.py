@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from sumlctl.evaluation.retrieval.search import Answer
-    from sumlctl.learning.clips import Clip
+    from sumlctl.learning.data.clips import Clip
 
 QUERIES, RESULTS = 8, 5
 _WIDTH, _HEIGHT = 176, 132  # of a frame, pixels
@@ -117,7 +117,7 @@ class _Tiles:
     def _decoded(self, clip: Clip) -> Image:
         from PIL import Image, ImageOps
 
-        from sumlctl.learning.reading import decode
+        from sumlctl.learning.data.requests import decode
 
         every = clip.every_frame()
         try:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sumlctl.report.charts import name
-from sumlctl.report.gather.training import Point, Training
+from sumlctl.report.content.training import Point, Training
 from sumlctl.report.svg import FAINT, FPV, INK, TPV, Chart, as_csv, canvas, inline
 
 _SIZE = (3.3, 1.75)  # inches

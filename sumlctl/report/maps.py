@@ -9,7 +9,7 @@ from pathlib import Path
 from sumlctl import tables
 from sumlctl.errors import SumlError
 from sumlctl.report import heatmaps
-from sumlctl.report.gather.subject import Subject
+from sumlctl.report.content.subject import Subject
 from sumlctl.report.previews import data_uri
 
 _QUALITY = 70

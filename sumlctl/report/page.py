@@ -11,14 +11,16 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from sumlctl import __version__, components, console, settings, tables
+from sumlctl import __version__, console, tables
+from sumlctl.config import parsing as settings
+from sumlctl.config import registry as components
 from sumlctl.errors import SumlError
 from sumlctl.report import MAPS, PREVIEWS, charts, curves
 from sumlctl.report import maps as activation_maps
 from sumlctl.report import previews as moving_pictures
-from sumlctl.report.gather import commands, data, origins, overlap, pairs, results, training
-from sumlctl.report.gather.origins import Origin
-from sumlctl.report.gather.subject import Subject, find
+from sumlctl.report.content import commands, data, origins, overlap, pairs, results, training
+from sumlctl.report.content.origins import Origin
+from sumlctl.report.content.subject import Subject, find
 from sumlctl.report.svg import Chart
 from sumlctl.workspace import Workspace
 

@@ -20,9 +20,10 @@ import polars as pl
 
 from sumlctl import console
 from sumlctl.errors import SumlError
-from sumlctl.learning import clips, reading
-from sumlctl.learning.clips import Clip
-from sumlctl.report.gather.pairs import Pairs, evenly
+from sumlctl.learning.data import clips
+from sumlctl.learning.data import requests as reading
+from sumlctl.learning.data.clips import Clip
+from sumlctl.report.content.pairs import Pairs, evenly
 from sumlctl.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from sumlctl.evaluation.over_seeds import Gain, Group
+from sumlctl.evaluation.seed_gains import Gain, Group
 from sumlctl.report.charts import label
 from sumlctl.report.figures import COLOURS, written
 from sumlctl.report.svg import as_csv

@@ -15,9 +15,9 @@ from functools import wraps
 from pathlib import Path
 from typing import TypeVar
 
-from sumlctl.engine.executors import Executor, Limits
-from sumlctl.engine.worker import Failure, out_of_memory
 from sumlctl.errors import InstallationError, ProgramError, SumlError
+from sumlctl.jobs.executors import Executor, Limits
+from sumlctl.jobs.worker import Failure, out_of_memory
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import av
 
-from sumlctl.engine import supervise
-from sumlctl.engine.executors import Executor, Limits
-from sumlctl.engine.units import Failed, Unit, Work, stands_on
+from sumlctl.jobs import pool as supervise
+from sumlctl.jobs.executors import Executor, Limits
+from sumlctl.jobs.units import Failed, Unit, Work, stands_on
 from sumlctl.video.installation import with_fault_check
 from sumlctl.video.probe import Probe, noting, probe, stamp
 

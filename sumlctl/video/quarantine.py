@@ -12,8 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sumlctl import locks, tables
+from sumlctl import tables
 from sumlctl.errors import SumlError
+from sumlctl.jobs import locks
 from sumlctl.workspace import Workspace
 
 # Dataset -> ids of its videos in quarantine.

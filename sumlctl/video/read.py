@@ -21,8 +21,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sumlctl.config.sections import DECODERS as CHOICES
 from sumlctl.errors import SumlError
-from sumlctl.sections import DECODERS as CHOICES
 from sumlctl.video.handles import Handles
 
 if TYPE_CHECKING:

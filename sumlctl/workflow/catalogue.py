@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sumlctl import card as cards
-from sumlctl import config, settings, shipped
+from sumlctl import config
+from sumlctl.config import dataset as cards
+from sumlctl.config import parsing as settings
+from sumlctl.config import shipped
 from sumlctl.errors import SumlError
-from sumlctl.workflow import data_steps, for_run, matrix, recipe
+from sumlctl.workflow import data_steps, matrix, recipe
+from sumlctl.workflow import step_options as for_run
 from sumlctl.workflow.recipe import Recipe
 from sumlctl.workspace import Workspace
 

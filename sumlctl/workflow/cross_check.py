@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from sumlctl import tables
 from sumlctl.console import progress
-from sumlctl.engine import supervise
 from sumlctl.errors import SumlError
+from sumlctl.jobs import pool as supervise
 from sumlctl.video.installation import with_fault_check
 from sumlctl.video.read import DECODERS, read_frames
 from sumlctl.workspace import Workspace, inside

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sumlctl import provenance, shipped
+from sumlctl.config import shipped
 from sumlctl.mining.options import MiningOptions
-from sumlctl.workflow import receipts
-from sumlctl.workflow.for_run import Decode
+from sumlctl.tables import provenance
+from sumlctl.workflow import provenance_records as receipts
 from sumlctl.workflow.step import Step, options, under
+from sumlctl.workflow.step_options import Decode
 from sumlctl.workspace import Workspace, resolved
 
 # Options that go without saying.

@@ -10,7 +10,8 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sumlctl import __version__, shipped
+from sumlctl import __version__
+from sumlctl.config import shipped
 from sumlctl.workspace import Workspace
 
 _LOW_DISK_GIB = 20

@@ -8,10 +8,10 @@ import polars as pl
 
 from sumlctl import console, tables
 from sumlctl.errors import SumlError, nearest_names
-from sumlctl.evaluation import over_seeds
+from sumlctl.evaluation import seed_gains as over_seeds
 from sumlctl.evaluation.evaluate import predictions_of
-from sumlctl.evaluation.over_seeds import Group
 from sumlctl.evaluation.protocols.context import Context
+from sumlctl.evaluation.seed_gains import Group
 from sumlctl.mining.similarity import distribution
 from sumlctl.workflow import results
 from sumlctl.workflow.recipe import Cell, Recipe

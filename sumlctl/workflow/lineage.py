@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sumlctl import provenance
 from sumlctl.errors import SumlError
-from sumlctl.workflow import receipts
-from sumlctl.workflow.receipts import Mark, Receipt
+from sumlctl.tables import provenance
+from sumlctl.workflow import provenance_records as receipts
+from sumlctl.workflow.provenance_records import Mark, Receipt
 from sumlctl.workspace import Workspace
 
 AS_MADE, CHANGED, GONE, UNKNOWN = "as made", "changed since", "gone", "not recorded"

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sumlctl import settings
+from sumlctl.config import parsing as settings
 
 _MOST_CELLS = 10_000
 # Dotted key -> the values that it takes.

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 from sumlctl import console, tables
 from sumlctl.errors import Interrupted, SumlError
-from sumlctl.workflow import receipts, trainings
-from sumlctl.workflow.for_run import STEPS
+from sumlctl.workflow import provenance_records as receipts
+from sumlctl.workflow import trainings
 from sumlctl.workflow.plan import Planned
-from sumlctl.workflow.receipts import State
+from sumlctl.workflow.provenance_records import State
 from sumlctl.workflow.recipe import Recipe
 from sumlctl.workflow.step import Step
+from sumlctl.workflow.step_options import STEPS
 from sumlctl.workspace import Workspace
 
 # Does one command line, and tells why.

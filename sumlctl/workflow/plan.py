@@ -9,13 +9,14 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from sumlctl import settings
 from sumlctl.config import FOR_RUN, Pipeline
+from sumlctl.config import parsing as settings
+from sumlctl.config.sections import Data
 from sumlctl.errors import SumlError
 from sumlctl.mining.options import KEEP_ALL
 from sumlctl.narrations import choose
-from sumlctl.sections import Data
-from sumlctl.workflow import data_steps, receipts, run_steps
+from sumlctl.workflow import data_steps, run_steps
+from sumlctl.workflow import provenance_records as receipts
 from sumlctl.workflow.recipe import Cell, Recipe
 from sumlctl.workflow.step import Step
 from sumlctl.workspace import Workspace, inside

@@ -12,12 +12,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sumlctl import components, config, settings, shipped
-from sumlctl.config import Pipeline
+from sumlctl import config
+from sumlctl.config import Pipeline, shipped
+from sumlctl.config import parsing as settings
+from sumlctl.config import registry as components
+from sumlctl.config.sections import Data, Evaluation
 from sumlctl.errors import SumlError
-from sumlctl.sections import Data, Evaluation
-from sumlctl.workflow import for_run, matrix
-from sumlctl.workflow.for_run import STEPS, ForRun, Paper
+from sumlctl.workflow import matrix
+from sumlctl.workflow import step_options as for_run
+from sumlctl.workflow.step_options import STEPS, ForRun, Paper
 from sumlctl.workspace import Workspace
 
 # The one method that looks at no third-person clip; the others are not asked, since losses

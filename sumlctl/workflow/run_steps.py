@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sumlctl import provenance
-from sumlctl.sections import Data
+from sumlctl.config.sections import Data
+from sumlctl.tables import provenance
 from sumlctl.workflow.step import Step, options, under
 from sumlctl.workspace import Workspace
 

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sumlctl import console, documents, settings
+from sumlctl import console
+from sumlctl.config import documents
+from sumlctl.config import parsing as settings
 from sumlctl.errors import SumlError
-from sumlctl.workflow import receipts
+from sumlctl.workflow import provenance_records as receipts
 from sumlctl.workflow.recipe import Cell
 from sumlctl.workflow.step import Step
 from sumlctl.workspace import Workspace
@@ -59,7 +61,7 @@ def ready(workspace: Workspace, cell: Cell, step: Step, again: bool) -> tuple[st
 
 def _changed(workspace: Workspace, folder: Path, wanted: Mapping[str, Any], step: Step) -> bool:
     """Whether a run is another than is wanted now; told if so."""
-    from sumlctl.learning import runs
+    from sumlctl.learning.training import runs
 
     begun_as, tables_then, _ = runs.begun(folder)
     changed = receipts.differences(settings.flat(begun_as), wanted)
@@ -104,7 +106,7 @@ def _take_over(workspace: Workspace, equal: Path, folder: Path) -> None:
     beside = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(beside, ignore_errors=True)
     (beside / "checkpoints").mkdir(parents=True)
-    from sumlctl.learning import runs
+    from sumlctl.learning.training import runs
 
     first, newline, rest = (equal / "log.jsonl").read_text(encoding="utf-8").partition("\n")
     begun = json.dumps(documents.from_json(first) | {"number": runs.next_number(workspace)})

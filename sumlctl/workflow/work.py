@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sumlctl import card as cards
+from sumlctl.config import dataset as cards
 from sumlctl.errors import SumlError
 from sumlctl.workflow.plan import Planned
 from sumlctl.workspace import Workspace

@@ -23,7 +23,7 @@ import hypothesis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from sumlctl import components
+from sumlctl.config import registry as components
 from sumlctl.errors import SumlError
 
 # Libraries that look about when they are imported do so before anyone watches.

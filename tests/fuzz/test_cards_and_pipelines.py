@@ -8,8 +8,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from sumlctl import card as cards
-from sumlctl import config, settings, shipped
+from sumlctl import config
+from sumlctl.config import dataset as cards
+from sumlctl.config import parsing as settings
+from sumlctl.config import shipped
 from sumlctl.datasets.index import index
 from sumlctl.workflow import recipe
 from sumlctl.workspace import Workspace

@@ -13,17 +13,20 @@ import pytest
 import torch
 from torch import nn
 
-from sumlctl import config, settings, tables
+from sumlctl import config, tables
+from sumlctl.config import parsing as settings
 from sumlctl.datasets.index import index
-from sumlctl.engine.executors import Limits
-from sumlctl.engine.units import Unit, Work
 from sumlctl.errors import SumlError
-from sumlctl.learning import checkpoints, clips, runs
-from sumlctl.learning.training import savepoints
+from sumlctl.jobs.executors import Limits
+from sumlctl.jobs.units import Unit, Work
+from sumlctl.learning import checkpoints
+from sumlctl.learning.data import clips
+from sumlctl.learning.training import runs, savepoints
 from sumlctl.learning.training.runlog import RunLog
 from sumlctl.learning.weights import channels, convert, read
-from sumlctl.report.gather import training
-from sumlctl.workflow import lineage, receipts, recipe
+from sumlctl.report.content import training
+from sumlctl.workflow import lineage, recipe
+from sumlctl.workflow import provenance_records as receipts
 from sumlctl.workspace import Workspace
 from tests.annotation_files import KITCHEN, kitchen_row, write_card, write_csv, write_jsonl
 from tests.builders import write_clips

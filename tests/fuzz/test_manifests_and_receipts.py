@@ -12,21 +12,24 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import strategies as st
 
-from sumlctl import provenance, tables
-from sumlctl.engine import worker
-from sumlctl.engine.executors import Limits
-from sumlctl.engine.units import Unit, Work
+from sumlctl import tables
+from sumlctl.config.sections import Data
 from sumlctl.errors import SumlError
-from sumlctl.evaluation.parts import Parts
-from sumlctl.learning import clips, pairs, runs
+from sumlctl.evaluation.partial_predictions import Parts
+from sumlctl.jobs import worker
+from sumlctl.jobs.executors import Limits
+from sumlctl.jobs.units import Unit, Work
+from sumlctl.learning.data import clips, pairs
+from sumlctl.learning.training import runs
 from sumlctl.learning.training.runlog import RunLog
 from sumlctl.mining import similarity
-from sumlctl.narrated import Narrated
-from sumlctl.report.gather import training
-from sumlctl.sections import Data
+from sumlctl.report.content import training
+from sumlctl.tables import provenance
+from sumlctl.tables.narration_vectors import Narrated
 from sumlctl.video import quarantine
-from sumlctl.video.store import manifest
-from sumlctl.workflow import lineage, receipts
+from sumlctl.video.clip_cache import manifest
+from sumlctl.workflow import lineage
+from sumlctl.workflow import provenance_records as receipts
 from sumlctl.workflow.step import Step
 from sumlctl.workspace import Workspace
 from tests.builders import segment_row

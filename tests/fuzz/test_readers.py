@@ -13,8 +13,8 @@ import polars as pl
 import pytest
 from hypothesis import strategies as st
 
-from sumlctl import plain_pickle
 from sumlctl.datasets.index import index
+from sumlctl.tables import unpickle as plain_pickle
 from sumlctl.workspace import Workspace
 from tests.annotation_files import (
     epic_row,

@@ -11,12 +11,13 @@ from lightning_fabric import Fabric
 from torch.nn import functional
 
 from sumlctl.config import Pipeline
-from sumlctl.learning import stages, two_view
+from sumlctl.config.parsing import Component
+from sumlctl.learning import two_view
 from sumlctl.learning.losses import suml, triplet, typical_cl
 from sumlctl.learning.losses.terms import Method
 from sumlctl.learning.tasks import Block, Task
+from sumlctl.learning.training import stages
 from sumlctl.learning.training.meter import weighted_sum
-from sumlctl.settings import Component
 
 TASKS = {v: [Task("noun", True, (Block("d", "nouns", ("a", "b", "c")),))] for v in ("fpv", "tpv")}
 SUML = {"w_aw": 1.0, "w_m": 1.0, "threshold": 0.5}

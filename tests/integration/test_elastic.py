@@ -44,7 +44,7 @@ def read(world, tmp_path_factory):
 
 
 def _noting(notes: Path, words: list[str]) -> None:
-    from sumlctl.learning import reading
+    from sumlctl.learning.data import requests as reading
 
     decode = reading.read_frames
 

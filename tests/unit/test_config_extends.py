@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sumlctl import config, settings
+from sumlctl import config
+from sumlctl.config import parsing as settings
 from sumlctl.errors import SumlError
 
 

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from sumlctl import components, config
+from sumlctl import config
+from sumlctl.config import registry as components
 from sumlctl.datasets.index import index
 from sumlctl.errors import SumlError
-from sumlctl.learning import clips, runs
+from sumlctl.learning.data import clips
+from sumlctl.learning.training import runs
 from sumlctl.video import quarantine
-from sumlctl.video.store import manifest
+from sumlctl.video.clip_cache import manifest
 from sumlctl.workflow import cross_check, lineage, plan, recipe
 from sumlctl.workspace import Workspace, inside
 from tests.annotation_files import KITCHEN, kitchen_row, write_card, write_csv
@@ -145,7 +147,7 @@ def test_a_template_of_paths_reaches_into_nothing(workspace: Workspace, template
 
 
 def test_a_receipt_that_names_a_device_ends(workspace: Workspace) -> None:
-    from sumlctl.workflow import receipts
+    from sumlctl.workflow import provenance_records as receipts
 
     assert receipts.mark(Path("/dev/zero")) == receipts.Mark("")
     assert receipts.mark(Path("a\0b")) == receipts.Mark("")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sumlctl import provenance
 from sumlctl.errors import SumlError
+from sumlctl.tables import provenance
 from sumlctl.workspace import Workspace, inside, resolved
 
 

@@ -14,9 +14,9 @@ from sumlctl.evaluation import trained
 from sumlctl.evaluation.cam import partners
 from sumlctl.evaluation.cam.panels import Panel, Source
 from sumlctl.evaluation.trained import Trained
-from sumlctl.learning import clips
-from sumlctl.learning.clips import ClipSet
-from sumlctl.learning.reading import Failure
+from sumlctl.learning.data import clips
+from sumlctl.learning.data.clips import ClipSet
+from sumlctl.learning.data.requests import Failure
 from sumlctl.learning.tasks import Task, Vocabularies
 from sumlctl.learning.training.launch import launch
 from sumlctl.workspace import Workspace

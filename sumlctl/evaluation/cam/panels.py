@@ -13,9 +13,9 @@ from torch import Tensor
 from sumlctl.evaluation.cam.class_maps import PREDICTED, ClassMaps, class_maps, resampled
 from sumlctl.evaluation.cam.whole_frames import WholeFrames, Window, encoder_inputs
 from sumlctl.evaluation.trained import Trained
-from sumlctl.learning.clips import Clip
-from sumlctl.learning.reader import Reader
-from sumlctl.learning.reading import Failure
+from sumlctl.learning.data.clips import Clip
+from sumlctl.learning.data.reader import Reader
+from sumlctl.learning.data.requests import Failure
 from sumlctl.learning.tasks import Task
 
 _PICTURES = ("window", "maps")

@@ -9,10 +9,10 @@ import polars as pl
 
 from sumlctl import tables
 from sumlctl.config import Pipeline
-from sumlctl.learning import clips
-from sumlctl.learning.clips import ClipSet
-from sumlctl.narrated import Narrated
-from sumlctl.sections import Data
+from sumlctl.config.sections import Data
+from sumlctl.learning.data import clips
+from sumlctl.learning.data.clips import ClipSet
+from sumlctl.tables.narration_vectors import Narrated
 from sumlctl.workspace import Workspace
 
 

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sumlctl.learning import reading
-from sumlctl.learning.clips import Clip
-from sumlctl.learning.in_turn import One, batched, in_turn
-from sumlctl.learning.reader import Reader
-from sumlctl.learning.reading import Failure
-from sumlctl.learning.transforms import normalised, scaled, view_boxes
-from sumlctl.sections import Input
+from sumlctl.config.sections import Input
+from sumlctl.learning.data import requests as reading
+from sumlctl.learning.data.clips import Clip
+from sumlctl.learning.data.ordered_reads import One, batched, in_turn
+from sumlctl.learning.data.reader import Reader
+from sumlctl.learning.data.requests import Failure
+from sumlctl.learning.data.transforms import normalised, scaled, view_boxes
 
 _DRAWN = 224  # pixels of the short side that pictures are kept with, at least
 

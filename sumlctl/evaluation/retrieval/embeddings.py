@@ -14,10 +14,10 @@ from sumlctl.errors import SumlError
 from sumlctl.evaluation.predict import name_failed
 from sumlctl.evaluation.trained import Trained
 from sumlctl.evaluation.views import ClipViews, Views
-from sumlctl.learning.batches import Batch
-from sumlctl.learning.clips import ClipSet
-from sumlctl.learning.reader import Reader
-from sumlctl.learning.reading import Failure
+from sumlctl.learning.data.batches import Batch
+from sumlctl.learning.data.clips import ClipSet
+from sumlctl.learning.data.reader import Reader
+from sumlctl.learning.data.requests import Failure
 from sumlctl.learning.training.launch import launch
 from sumlctl.learning.two_view import Branch
 

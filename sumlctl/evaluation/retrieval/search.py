@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from sumlctl import components, console, tables
+from sumlctl import console, tables
+from sumlctl.config import registry as components
 from sumlctl.errors import SumlError, unknown_name
 from sumlctl.evaluation import trained
-from sumlctl.evaluation.retrieval import sides
+from sumlctl.evaluation.retrieval import search_sets as sides
 from sumlctl.evaluation.retrieval.ranking import Ranking, Tally
 from sumlctl.evaluation.retrieval.relevance import KINDS, Relevance
-from sumlctl.evaluation.retrieval.sides import Encode, Side
+from sumlctl.evaluation.retrieval.search_sets import Encode, Side
 from sumlctl.evaluation.trained import Trained
 from sumlctl.evaluation.views import Views
 from sumlctl.mining.search import nearest
-from sumlctl.narrated import Narrated
+from sumlctl.tables.narration_vectors import Narrated
 from sumlctl.workspace import Workspace
 
 QUERIES, BASES = ("fpv", "tpv", "text"), ("fpv", "tpv")

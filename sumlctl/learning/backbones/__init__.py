@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sumlctl import components
+from sumlctl.config import registry as components
 
 
 def build(name: str, **kwargs: Any) -> Any:

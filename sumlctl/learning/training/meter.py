@@ -15,8 +15,8 @@ from torch import Tensor, distributed
 
 from sumlctl import console
 from sumlctl.errors import SumlError
+from sumlctl.learning.data.requests import Failure
 from sumlctl.learning.losses.terms import Term
-from sumlctl.learning.reading import Failure
 from sumlctl.learning.training.quarantine import Quarantine
 from sumlctl.learning.training.runlog import RunLog
 

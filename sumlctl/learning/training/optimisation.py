@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from sumlctl.sections import Optimiser, Stage
+from sumlctl.config.sections import Optimiser, Stage
 
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
 

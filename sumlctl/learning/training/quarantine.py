@@ -7,8 +7,8 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
-from sumlctl.learning.reader import Reader
-from sumlctl.learning.reading import Failure
+from sumlctl.learning.data.reader import Reader
+from sumlctl.learning.data.requests import Failure
 from sumlctl.learning.training.runlog import RunLog
 from sumlctl.learning.training.savepoints import Position
 

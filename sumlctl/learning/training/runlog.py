@@ -11,9 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sumlctl import documents
+from sumlctl.config import documents
+from sumlctl.config.sections import Log
 from sumlctl.errors import SumlError, from_os_error
-from sumlctl.sections import Log
 
 
 class RunLog:

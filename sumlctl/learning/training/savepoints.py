@@ -12,9 +12,9 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
+from sumlctl.config.sections import Checkpoints
 from sumlctl.errors import SumlError
 from sumlctl.learning import checkpoints
-from sumlctl.sections import Checkpoints
 
 LATEST = "latest.pt"
 BEST = "best.pt"

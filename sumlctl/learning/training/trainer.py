@@ -14,17 +14,17 @@ from torch import distributed, nn
 
 from sumlctl import console
 from sumlctl.config import Pipeline
+from sumlctl.config.sections import Stage
 from sumlctl.errors import Interrupted, SumlError
-from sumlctl.learning.batches import Batch, EpochBatches
+from sumlctl.learning.data.batches import Batch, EpochBatches
 from sumlctl.learning.losses.terms import Term
-from sumlctl.learning.randomness import seed_everything
 from sumlctl.learning.training import optimisation
 from sumlctl.learning.training.interrupt import Interrupts
 from sumlctl.learning.training.meter import Meter, weighted_sum
 from sumlctl.learning.training.quarantine import Quarantine
+from sumlctl.learning.training.randomness import seed_everything
 from sumlctl.learning.training.runlog import RunLog
 from sumlctl.learning.training.savepoints import BEST, Position, Savepoints
-from sumlctl.sections import Stage
 
 # Named terms of the loss, from the model, a batch on its device, the epoch and the batch's number.
 Terms = Callable[[nn.Module, Batch, int, int], Mapping[str, Term]]

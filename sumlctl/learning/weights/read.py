@@ -9,10 +9,9 @@ from typing import Any, NoReturn
 
 from torch import Tensor
 
-from sumlctl import plain_pickle
 from sumlctl.errors import SumlError
-from sumlctl.learning import torch_files
-from sumlctl.learning.weights import caffe2, channels, layouts, names
+from sumlctl.learning.weights import caffe2, channels, layouts, names, torch_files
+from sumlctl.tables import unpickle as plain_pickle
 
 FORMAT = "sumlctl.checkpoint/1"
 _EXPECTED = "weights of PySlowFast, Ego-Exo, SUM-L, pytorchvideo, Caffe2's model zoo or sumlctl"

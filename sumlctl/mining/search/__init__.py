@@ -39,7 +39,7 @@ def nearest(
     if index == "exact":
         found = certified(queries, base, k, device)
         return found.similarity, found.row
-    from sumlctl.engine.executors import Local
+    from sumlctl.jobs.executors import Local
     from sumlctl.mining.search.blocks import Blocks, Vectors
     from sumlctl.mining.search.ivf import Aim, search
 

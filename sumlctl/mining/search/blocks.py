@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sumlctl.console import progress
-from sumlctl.engine.executors import Executor, Limits
-from sumlctl.engine.units import Failed, Unit, Work, stands_on
+from sumlctl.jobs.executors import Executor, Limits
+from sumlctl.jobs.units import Failed, Unit, Work, stands_on
 from sumlctl.mining.search.exact import DECIMALS, Certified, Scores, Whole, flat, prove
 from sumlctl.tables import whole_file
 

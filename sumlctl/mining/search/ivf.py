@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sumlctl.engine.units import Unit, stands_on
+from sumlctl.jobs.units import Unit, stands_on
 from sumlctl.mining.search import probed
 from sumlctl.mining.search.audit import at_least, smallest
 from sumlctl.mining.search.blocks import Blocks, Vectors, block_rows, read, save

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from sumlctl import documents
+from sumlctl.config import documents
 from sumlctl.errors import SumlError
 
 if TYPE_CHECKING:

@@ -78,7 +78,7 @@ def test_an_unexpected_fault_is_one_line_too(sumlctl, monkeypatch: pytest.Monkey
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("sumlctl.card.load", broken)
+    monkeypatch.setattr("sumlctl.config.dataset.load", broken)
     done = sumlctl("datasets", "show", "ek55")
     assert done.code == 1
     assert "ZeroDivisionError: a bug" in done.err
@@ -89,7 +89,7 @@ def test_interrupt_is_exit_130(sumlctl, monkeypatch: pytest.MonkeyPatch) -> None
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sumlctl.card.load", interrupted)
+    monkeypatch.setattr("sumlctl.config.dataset.load", interrupted)
     done = sumlctl("datasets", "show", "ek55")
     assert done.code == 130
     assert (

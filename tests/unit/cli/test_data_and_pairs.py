@@ -125,7 +125,7 @@ def test_the_whole_way(indexed: Workspace, sumlctl, tmp_path: Path) -> None:
 
 
 def test_a_plan_does_nothing(indexed: Workspace, sumlctl, monkeypatch) -> None:
-    from sumlctl.mining import plan
+    from sumlctl.mining import cost as plan
 
     slow = plan.Speed(exact=1e9, lists=1e9, proof_s=0.0, disk=1e9)
     monkeypatch.setattr(plan, "measure", lambda dimension: slow)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.unit.video.store import kitchen
+from tests.unit.video.clip_cache import kitchen
 
 
 @pytest.fixture

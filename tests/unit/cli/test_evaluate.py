@@ -7,7 +7,7 @@ import json
 import pytest
 
 from sumlctl import config
-from sumlctl.learning.train import train
+from sumlctl.learning.training.train import train
 from tests.unit.learning import small_world
 
 

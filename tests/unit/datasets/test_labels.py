@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sumlctl import card as cards
+from sumlctl.config import dataset as cards
 from sumlctl.datasets.labels import Classes, read_labels
 from sumlctl.errors import SumlError
 from tests.annotation_files import write_card, write_lines

@@ -5,7 +5,7 @@ import json
 import polars as pl
 import pytest
 
-from sumlctl import card as cards
+from sumlctl.config import dataset as cards
 from sumlctl.datasets import new_config, tabular
 from sumlctl.errors import SumlError
 from tests.annotation_files import write_csv

@@ -9,8 +9,8 @@ import pytest
 from sumlctl import tables
 from sumlctl.datasets import survey as module
 from sumlctl.datasets.survey import survey
-from sumlctl.engine.units import Work
 from sumlctl.errors import InstallationError, ProgramError, SumlError, plain
+from sumlctl.jobs.units import Work
 from sumlctl.video.probe import Probe
 from sumlctl.video.probe_many import PROBED_WITH
 from tests.annotation_files import write_card

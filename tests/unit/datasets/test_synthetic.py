@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from sumlctl import card as cards
-from sumlctl import shipped
+from sumlctl.config import dataset as cards
+from sumlctl.config import shipped
 from sumlctl.datasets import annotations as an
 from sumlctl.datasets import synthetic, world
 from sumlctl.errors import SumlError

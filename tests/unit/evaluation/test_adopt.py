@@ -13,8 +13,8 @@ from sumlctl import config, tables
 from sumlctl.errors import SumlError
 from sumlctl.evaluation import trained
 from sumlctl.evaluation.evaluate import evaluate
-from sumlctl.learning.adopt import adopt
-from sumlctl.learning.train import train
+from sumlctl.learning.training.import_checkpoint import adopt
+from sumlctl.learning.training.train import train
 from sumlctl.video.read import read_frames
 from tests.unit.learning import small_world
 from tests.unit.learning.weights import peers

@@ -6,10 +6,10 @@ import polars as pl
 import pytest
 
 from sumlctl import tables
+from sumlctl.config.sections import Data
 from sumlctl.errors import SumlError
 from sumlctl.evaluation.cam import partners
 from sumlctl.evaluation.cam.examples import cam
-from sumlctl.sections import Data
 from tests.unit.evaluation import trained_world
 from tests.unit.learning import small_world
 

@@ -7,16 +7,16 @@ import pytest
 import torch
 from torch import nn
 
+from sumlctl.config.sections import Input
 from sumlctl.evaluation.cam.class_maps import PREDICTED, class_maps, resampled
 from sumlctl.evaluation.cam.whole_frames import WholeFrames, Window, encoder_inputs
 from sumlctl.learning import backbones
 from sumlctl.learning.backbones.backbone import Backbone
-from sumlctl.learning.clips import Clip
-from sumlctl.learning.reader import Reader
-from sumlctl.learning.reading import Failure
+from sumlctl.learning.data.clips import Clip
+from sumlctl.learning.data.reader import Reader
+from sumlctl.learning.data.requests import Failure
 from sumlctl.learning.tasks import Block, Task
 from sumlctl.learning.two_view import Branch
-from sumlctl.sections import Input
 from tests.unit.learning import small_world
 
 SIZES = {"verb": 5, "noun": 7}

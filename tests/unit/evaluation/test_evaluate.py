@@ -15,7 +15,7 @@ from sumlctl import config, tables
 from sumlctl.errors import SumlError
 from sumlctl.evaluation import predict
 from sumlctl.evaluation.evaluate import Request, evaluate
-from sumlctl.learning.train import train
+from sumlctl.learning.training.train import train
 from tests.builders import write_clips
 from tests.unit.learning import small_world
 

@@ -7,7 +7,7 @@ import pytest
 
 from sumlctl import config, tables
 from sumlctl.evaluation.evaluate import evaluate
-from sumlctl.learning.train import train
+from sumlctl.learning.training.train import train
 from tests.processes import workers
 from tests.unit.learning import hostile, small_world
 from tests.unit.learning.hostile import decoder_stub  # noqa: F401, a fixture

@@ -8,10 +8,10 @@ import torch
 
 from sumlctl.errors import SumlError
 from sumlctl.evaluation.views import ClipViews, Views, collate
-from sumlctl.learning import reading
-from sumlctl.learning.clips import Clip
-from sumlctl.learning.reader import Reader
-from sumlctl.learning.reading import Failure
+from sumlctl.learning.data import requests as reading
+from sumlctl.learning.data.clips import Clip
+from sumlctl.learning.data.reader import Reader
+from sumlctl.learning.data.requests import Failure
 
 
 def test_parse():

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from sumlctl.evaluation import whole_videos
-from sumlctl.learning.clips import Clip, ClipSet
+from sumlctl.learning.data.clips import Clip, ClipSet
 from sumlctl.learning.tasks import Block, Task
 
 ACTION = Task("action", False, (Block("ce", "actions", ("a", "b", "c")),))

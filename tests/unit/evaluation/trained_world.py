@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from sumlctl import config, tables
-from sumlctl.learning.train import train
+from sumlctl.learning.training.train import train
 from sumlctl.workspace import Workspace
 from tests.unit.learning import small_world
 

@@ -9,17 +9,17 @@ from torch.nn import functional
 
 from sumlctl import config
 from sumlctl.config import Pipeline
-from sumlctl.learning import stages, two_view
-from sumlctl.learning.batches import padded
+from sumlctl.config.parsing import Component
+from sumlctl.config.sections import Input, Optimiser
+from sumlctl.learning import two_view
+from sumlctl.learning.data.batches import padded
+from sumlctl.learning.data.transforms import Augmentation
 from sumlctl.learning.losses import suml
 from sumlctl.learning.tasks import Block, Task
-from sumlctl.learning.train import train
-from sumlctl.learning.training import optimisation
+from sumlctl.learning.training import optimisation, stages
 from sumlctl.learning.training.launch import launch
 from sumlctl.learning.training.meter import weighted_sum
-from sumlctl.learning.transforms import Augmentation
-from sumlctl.sections import Input, Optimiser
-from sumlctl.settings import Component
+from sumlctl.learning.training.train import train
 from tests.unit.learning import small_world
 
 pytestmark = [

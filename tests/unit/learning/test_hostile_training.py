@@ -13,8 +13,8 @@ import torch
 
 from sumlctl import config, tables
 from sumlctl.errors import Interrupted, SumlError
-from sumlctl.learning.train import train
 from sumlctl.learning.training import trainer
+from sumlctl.learning.training.train import train
 from tests.processes import workers
 from tests.unit.learning import hostile, small_world
 from tests.unit.learning.hostile import decoder_stub  # noqa: F401, a fixture

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from sumlctl.config import Pipeline
+from sumlctl.config.parsing import Component
+from sumlctl.config.sections import Encoders, Input, Projection
 from sumlctl.errors import SumlError
 from sumlctl.learning import two_view
 from sumlctl.learning.tasks import Block, Task
-from sumlctl.sections import Encoders, Input, Projection
-from sumlctl.settings import Component
 
 TASK = Task("noun", True, (Block("d", "nouns", ("cup", "box", "pan")),))
 TASKS = {"fpv": [TASK], "tpv": [TASK]}

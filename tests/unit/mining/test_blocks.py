@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sumlctl.engine.executors import Local
 from sumlctl.errors import SumlError
+from sumlctl.jobs.executors import Local
 from sumlctl.mining.search import blocks as module
 from sumlctl.mining.search.blocks import Blocks, Vectors, block_rows, shard_rows
 

@@ -8,7 +8,7 @@ import pytest
 
 from sumlctl.errors import SumlError
 from sumlctl.mining import explain
-from sumlctl.mining.pairs import Settings, mine
+from sumlctl.mining.mine import Settings, mine
 from sumlctl.workspace import Workspace
 from tests.builders import write_clips, write_vectors
 

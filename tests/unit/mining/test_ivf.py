@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sumlctl.engine.executors import Local
+from sumlctl.jobs.executors import Local
 from sumlctl.mining.search import ivf, nearest
 from sumlctl.mining.search.audit import at_least, smallest
 from sumlctl.mining.search.blocks import Blocks, Vectors

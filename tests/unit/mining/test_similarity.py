@@ -7,7 +7,7 @@ import math
 import pytest
 
 from sumlctl.errors import SumlError
-from sumlctl.mining.pairs import Settings, mine
+from sumlctl.mining.mine import Settings, mine
 from sumlctl.mining.similarity import distribution, range_names, tables_of
 from sumlctl.workspace import Workspace
 from tests.builders import write_clips, write_vectors

@@ -13,7 +13,7 @@ import pytest
 
 from sumlctl import tables
 from sumlctl.errors import SumlError
-from sumlctl.mining.pairs import Settings, mine
+from sumlctl.mining.mine import Settings, mine
 from sumlctl.narrations import choose, fingerprint
 from sumlctl.narrations import embed as module
 from sumlctl.narrations.embed import embed

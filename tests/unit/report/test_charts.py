@@ -9,9 +9,9 @@ import re
 import pytest
 
 from sumlctl.report import charts, curves
-from sumlctl.report.gather import overlap, results, training
-from sumlctl.report.gather.results import Comparison
-from sumlctl.report.gather.subject import find
+from sumlctl.report.content import overlap, results, training
+from sumlctl.report.content.results import Comparison
+from sumlctl.report.content.subject import find
 from sumlctl.report.svg import FPV, SERIES, Chart
 
 

@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from sumlctl import tables
 from sumlctl.cli.app import app
-from sumlctl.report.gather import commands
-from sumlctl.report.gather.subject import find
+from sumlctl.report.content import commands
+from sumlctl.report.content.subject import find
 
 
 def test_each_step_with_what_differs_from_the_defaults(world) -> None:

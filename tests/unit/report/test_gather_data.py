@@ -7,7 +7,7 @@ import pytest
 
 from sumlctl import tables
 from sumlctl.errors import SumlError
-from sumlctl.report.gather import data
+from sumlctl.report.content import data
 from tests.builders import write_clips
 
 CARD = """

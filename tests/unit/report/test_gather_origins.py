@@ -8,7 +8,7 @@ import pytest
 
 from sumlctl import tables
 from sumlctl.errors import SumlError
-from sumlctl.report.gather.origins import Origin, trace
+from sumlctl.report.content.origins import Origin, trace
 
 
 def by_name(origin: Origin) -> dict[str, Origin]:

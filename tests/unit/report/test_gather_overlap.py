@@ -6,8 +6,8 @@ import pytest
 
 from sumlctl.errors import SumlError
 from sumlctl.mining.similarity import Distribution
-from sumlctl.report.gather import overlap
-from sumlctl.report.gather.subject import find
+from sumlctl.report.content import overlap
+from sumlctl.report.content.subject import find
 from tests.unit.learning import small_world
 
 

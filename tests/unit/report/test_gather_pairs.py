@@ -6,8 +6,8 @@ import pytest
 
 from sumlctl import tables
 from sumlctl.errors import SumlError
-from sumlctl.mining.pairs import Settings, mine
-from sumlctl.report.gather import pairs
+from sumlctl.mining.mine import Settings, mine
+from sumlctl.report.content import pairs
 from tests.builders import write_clips, write_vectors
 
 

@@ -7,8 +7,8 @@ import pytest
 from sumlctl import tables
 from sumlctl.errors import SumlError
 from sumlctl.evaluation.evaluate import Request, evaluate
-from sumlctl.report.gather import results
-from sumlctl.report.gather.subject import find
+from sumlctl.report.content import results
+from sumlctl.report.content.subject import find
 from tests.unit.report import told_world
 
 

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from sumlctl.errors import SumlError
-from sumlctl.report.gather.subject import find
+from sumlctl.report.content.subject import find
 from tests.builders import write_clips
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from sumlctl.errors import SumlError
-from sumlctl.report.gather.training import Point, read
+from sumlctl.report.content.training import Point, read
 
 
 def step(stage: str, epoch: int, number: int, loss: float, **terms: float) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from sumlctl.errors import SumlError
 from sumlctl.report import page
-from sumlctl.report.gather.origins import Origin
+from sumlctl.report.content.origins import Origin
 from tests.builders import write_clips
 from tests.unit.learning import small_world
 from tests.unit.report import told_world

@@ -15,8 +15,8 @@ from sumlctl.evaluation.cam.examples import Example
 from sumlctl.evaluation.cam.panels import Panel
 from sumlctl.evaluation.cam.whole_frames import Window
 from sumlctl.evaluation.retrieval.search import Answer
-from sumlctl.evaluation.retrieval.sides import COLUMNS, Side
-from sumlctl.learning.clips import Clip
+from sumlctl.evaluation.retrieval.search_sets import COLUMNS, Side
+from sumlctl.learning.data.clips import Clip
 from sumlctl.report import heatmaps, pieces
 from sumlctl.report.contact_sheet import contact_sheet
 from tests.unit.learning import small_world

@@ -15,10 +15,10 @@ from PIL.PngImagePlugin import PngInfo
 from sumlctl import tables
 from sumlctl.errors import SumlError
 from sumlctl.evaluation.cam.examples import Example
-from sumlctl.learning.clips import Clip
+from sumlctl.learning.data.clips import Clip
 from sumlctl.report import maps, previews
-from sumlctl.report.gather import pairs
-from sumlctl.report.gather.subject import find
+from sumlctl.report.content import pairs
+from sumlctl.report.content.subject import find
 from tests.unit.learning import small_world
 
 

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from sumlctl.errors import SumlError
-from sumlctl.evaluation.over_seeds import Gain, Group
+from sumlctl.evaluation.seed_gains import Gain, Group
 from sumlctl.report import sweep
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from sumlctl import config, settings, tables
+from sumlctl import config, tables
+from sumlctl.config import parsing as settings
 from sumlctl.evaluation.evaluate import Request, evaluate
 from sumlctl.workspace import Workspace
 from tests.unit.learning import small_world

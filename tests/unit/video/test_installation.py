@@ -9,10 +9,10 @@ import av
 import numpy as np
 import pytest
 
-from sumlctl.engine.executors import Local
-from sumlctl.engine.units import Work
-from sumlctl.engine.worker import answer
 from sumlctl.errors import InstallationError, ProgramError, SumlError
+from sumlctl.jobs.executors import Local
+from sumlctl.jobs.units import Work
+from sumlctl.jobs.worker import answer
 from sumlctl.video import installation, packets
 from sumlctl.video.installation import (
     FILM,

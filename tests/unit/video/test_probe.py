@@ -9,8 +9,8 @@ from dataclasses import asdict
 import av
 import pytest
 
-from sumlctl.engine.executors import Local
-from sumlctl.engine.units import Work
+from sumlctl.jobs.executors import Local
+from sumlctl.jobs.units import Work
 from sumlctl.video import probe_many as probe_module
 from sumlctl.video.probe import Probe, probe
 from sumlctl.video.probe_many import probe_many

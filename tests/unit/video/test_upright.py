@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from sumlctl.errors import SumlError
+from sumlctl.video.clip_cache.encode import Settings
+from sumlctl.video.clip_cache.make import Job, Made, make
+from sumlctl.video.clip_cache.spans import Span
+from sumlctl.video.clip_cache.stored import Segment, read_stored
 from sumlctl.video.probe import probe
 from sumlctl.video.read import read_frames
-from sumlctl.video.store.encode import Settings
-from sumlctl.video.store.make import Job, Made, make
-from sumlctl.video.store.spans import Span
-from sumlctl.video.store.stored import Segment, read_stored
 
 COLOURS = {"r": (200, 30, 30), "g": (30, 200, 30), "b": (30, 30, 200), "w": (200, 200, 200)}
 # (a, b, c, d) of x' = a x + c y, y' = b x + d y, with y down, applied by hand to corners that are

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sumlctl import config, shipped
+from sumlctl import config
+from sumlctl.config import shipped
 from sumlctl.workflow import catalogue, recipe
 from sumlctl.workspace import Workspace
 from tests.builders import write_clips

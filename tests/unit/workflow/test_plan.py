@@ -6,7 +6,8 @@ import pytest
 
 from sumlctl.errors import SumlError
 from sumlctl.narrations import choose
-from sumlctl.workflow import data_steps, plan, receipts, recipe
+from sumlctl.workflow import data_steps, plan, recipe
+from sumlctl.workflow import provenance_records as receipts
 from tests.unit.workflow import tiny
 
 SWEEP = '[[matrix]]\nloss.name = ["fpv-only", "sum-l"]\nseed = [0, 1]\n'

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from sumlctl import components, shipped
+from sumlctl.config import registry as components
+from sumlctl.config import shipped
 from sumlctl.errors import SumlError
-from sumlctl.workflow import for_run, plan, recipe
+from sumlctl.workflow import plan, recipe
+from sumlctl.workflow import step_options as for_run
 from tests.imports import printed_without
 from tests.unit.workflow import tiny
 

@@ -12,7 +12,7 @@ import pytest
 
 from sumlctl import tables
 from sumlctl.learning.training import trainer
-from sumlctl.workflow import receipts
+from sumlctl.workflow import provenance_records as receipts
 from tests.unit.workflow import tiny
 
 PAIRS = "manifests/pairs/tiny-fpv--tiny-tpv.parquet"

@@ -6,10 +6,12 @@ import json
 
 import pytest
 
-from sumlctl import provenance, tables
-from sumlctl.sections import Data
-from sumlctl.video.store import build
-from sumlctl.workflow import receipts, run_steps
+from sumlctl import tables
+from sumlctl.config.sections import Data
+from sumlctl.tables import provenance
+from sumlctl.video.clip_cache import build
+from sumlctl.workflow import provenance_records as receipts
+from sumlctl.workflow import run_steps
 from tests.unit.workflow import tiny
 
 FPV, TPV = "store/tiny-fpv/segments.parquet", "store/tiny-tpv/segments.parquet"

@@ -8,7 +8,7 @@ import shutil
 import polars as pl
 
 from sumlctl.learning.training import trainer
-from sumlctl.workflow import receipts
+from sumlctl.workflow import provenance_records as receipts
 from tests.unit.workflow import tiny
 
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from sumlctl import components, tables
+from sumlctl import tables
+from sumlctl.config import registry as components
 from sumlctl.errors import SumlError
 from sumlctl.evaluation.protocols import multi_label, top_k
 from sumlctl.evaluation.protocols.context import Context

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sumlctl import components
+from sumlctl.config import registry as components
 from sumlctl.learning.losses import contrastive
 from sumlctl.learning.losses.terms import Outputs
 from sumlctl.learning.losses.triplet import triplet

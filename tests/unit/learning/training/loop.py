@@ -10,14 +10,14 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from sumlctl.config import Pipeline
-from sumlctl.learning.batches import EpochBatches
+from sumlctl.config.sections import Checkpoints, Optimiser, Stage
+from sumlctl.learning.data.batches import EpochBatches
+from sumlctl.learning.data.reader import Reader
 from sumlctl.learning.losses.terms import Term
-from sumlctl.learning.reader import Reader
 from sumlctl.learning.training.quarantine import Quarantine
 from sumlctl.learning.training.runlog import RunLog
 from sumlctl.learning.training.savepoints import Savepoints
 from sumlctl.learning.training.trainer import StageTrainer
-from sumlctl.sections import Checkpoints, Optimiser, Stage
 
 
 class Line(nn.Module):

@@ -9,10 +9,9 @@ import pytest
 from torch import distributed
 
 from sumlctl.config import Pipeline
+from sumlctl.config.sections import Optimiser
 from sumlctl.errors import Interrupted, SumlError
-from sumlctl.learning import runs
-from sumlctl.learning.training import launch
-from sumlctl.sections import Optimiser
+from sumlctl.learning.training import launch, runs
 
 
 @pytest.mark.parametrize(

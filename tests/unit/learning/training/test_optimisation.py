@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from sumlctl.config.sections import Optimiser, Stage
 from sumlctl.learning.training.optimisation import base_rate, build, factor
-from sumlctl.sections import Optimiser, Stage
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ import pytest
 import torch
 from lightning_fabric.plugins import MixedPrecision
 
+from sumlctl.config.sections import Checkpoints
 from sumlctl.errors import Interrupted, SumlError
 from sumlctl.learning.losses.terms import Term
 from sumlctl.learning.training.savepoints import Position, Savepoints
-from sumlctl.sections import Checkpoints
 from tests.unit.learning.training.loop import descend, trainer
 
 

@@ -8,12 +8,12 @@ import signal
 import pytest
 import torch
 
+from sumlctl.config.sections import Log
 from sumlctl.errors import Interrupted, SumlError
+from sumlctl.learning.data.requests import Failure
 from sumlctl.learning.losses.terms import Term
-from sumlctl.learning.reading import Failure
 from sumlctl.learning.training import interrupt
 from sumlctl.learning.training.runlog import RunLog
-from sumlctl.sections import Log
 from tests.unit.learning.training.loop import batch_of, descend, lines, trainer
 
 
