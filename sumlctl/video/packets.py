@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 import av
-from av import VideoStream
+from av import Packet, VideoStream
 from av.container import InputContainer
 from av.format import Flags
 
 from sumlctl.video.av_versions import declared_rate, time_base
 from sumlctl.video.edits import EditList, edit_list, misplaced
-from sumlctl.video.streams import ISO_MEDIA, Clock, open_stream, open_video, reason
+from sumlctl.video.streams import ISO_MEDIA, Clock, films, open_stream, open_video, reason
 
 # Files that were joined byte by byte; a time then stands for several pictures.
 CLOCK_RESTARTS = "its clock starts anew, as in files joined end to end; remux each part, then join"
 EDITS_MISPLACED = "FFmpeg shows the parts of its edit list at other times; re-encode it"
+# Types of H.264's units (table 7-1) that a picture's first slice may have.
+_IDR_SLICE = 5
+_SLICES = (1, 2, _IDR_SLICE)
 
 
 class Span(NamedTuple):
@@ -46,6 +49,10 @@ class Scan(NamedTuple):
         closed: whether nothing is shown before the keyframe that it follows in the file.
         doubt: why a time does not stand for one picture, if so.
         fault: why the packets end early, if they do.
+        refreshes: whether a decoder forgets all pictures before at each keyframe, as far as that
+            is known: of H.264 alone.
+        n_films: number of video streams that are no cover art.
+        pixel_format: FFmpeg's name of it.
         profile: FFmpeg's name of the codec's profile.
     """
 
@@ -61,6 +68,9 @@ class Scan(NamedTuple):
     closed: bool
     doubt: str | None
     fault: str | None
+    refreshes: bool = False
+    n_films: int = 1
+    pixel_format: str | None = None
     profile: str | None = None
 
 
@@ -78,7 +88,13 @@ def scan(path: Path) -> Scan:
         claimed = stream.frames
         rate = declared_rate(stream) or 1 / (time_base(stream) or Fraction(1))
         names = container.format.name, stream.codec_context.name
-        profile = stream.codec_context.profile
+        pictures = {
+            "n_films": len(films(container)),
+            "pixel_format": stream.codec_context.pix_fmt,
+            "profile": stream.codec_context.profile,
+        }
+        length_bytes = unit_length_bytes(stream)
+        refreshes = length_bytes > 0
         try:
             for packet in container.demux(stream):
                 if packet.pts is None:
@@ -93,6 +109,7 @@ def scan(path: Path) -> Scan:
                         early, closed, any_keyframe = len(shown), True, True
                         shown.clear()
                     last_keyframe = packet.pts
+                    refreshes = refreshes and is_idr(packet, length_bytes)
                 closed = closed and packet.pts >= last_keyframe
                 if packet.is_discard:  # cut off by an edit list
                     hidden += 1
@@ -122,8 +139,30 @@ def scan(path: Path) -> Scan:
         closed=closed,
         doubt=doubt,
         fault=fault,
-        profile=profile,
+        refreshes=refreshes,
+        **pictures,
     )
+
+
+def unit_length_bytes(stream: VideoStream) -> int:
+    """The size of the length that precedes each of H.264's units in a packet, 0 where none does.
+
+    Such streams have a configuration record (ISO/IEC 14496-15, 5.3.3.1), which begins with 1.
+    """
+    configuration = stream.codec_context.extradata or b""
+    is_h264 = stream.codec_context.name == "h264"
+    return (configuration[4] & 3) + 1 if is_h264 and configuration[:1] == b"\1" else 0
+
+
+def is_idr(packet: Packet, length_bytes: int) -> bool:
+    """Whether a packet's picture is H.264's instantaneous decoder refresh (7.4.1.2.4)."""
+    data, at = memoryview(packet), 0
+    while at + length_bytes < len(data):
+        kind = data[at + length_bytes] & 31
+        if kind in _SLICES:
+            return kind == _IDR_SLICE
+        at += length_bytes + int.from_bytes(data[at : at + length_bytes], "big")
+    return False
 
 
 def _samples(path: Path) -> list[Span]:

@@ -118,14 +118,19 @@ def open_stream(
     return container, stream
 
 
+def films(container: InputContainer) -> list[VideoStream]:
+    """The video streams that are no cover art."""
+    streams = [s for s in container.streams.video if s.codec_context]
+    return [s for s in streams if not s.disposition & Disposition.attached_pic]
+
+
 def _film(path: Path, container: InputContainer) -> VideoStream | None:
     """Return the film among the video streams, None where there is no stream.
 
     Cover art is none. A still, or a stream of thumbnails, is one only where nothing else moves; of
     several films it is the one that is marked as default, then the largest, then the first.
     """
-    streams = [s for s in container.streams.video if s.codec_context]
-    candidates = [s for s in streams if not s.disposition & Disposition.attached_pic]
+    candidates = films(container)
     if len(candidates) < 2:
         return candidates[0] if candidates else None
     pictures = {s.index: s.frames for s in candidates}

@@ -161,8 +161,8 @@ def test_a_folder_of_very_many_files_is_listed_once(tmp_path, monkeypatch):
     for number in range(1001):
         (tmp_path / f"{number}").touch()
     listed = []
-    listdir = os.listdir
-    monkeypatch.setattr(os, "listdir", lambda folder: listed.append(folder) or listdir(folder))
+    iterdir = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda self: listed.append(self) or iterdir(self))
     for _ in range(3):
         with tables.whole_file(tmp_path / "x") as beside:
             beside.write_bytes(b"whole")

@@ -1,13 +1,14 @@
 """Frames by decord, where it can be shown that they are the right ones.
 
 decord 0.6 counts frames and gives no times with them, and its count goes wrong without a word:
-after a seek in HEVC and in open groups of pictures, where an edit list hides frames, in AVI. So it
-reads H.264 in MP4 and Matroska only, where the packets, as PyAV reads them, show nothing of the
-kind, decord lists their timestamps, and pictures after a seek are those that PyAV finds there.
-Over damage it goes on with pictures that its FFmpeg makes up. All that tells of it is what FFmpeg
-writes to stderr: whatever does so is refused. FFmpeg writes from decord's own threads, which go on
-decoding after a request; so that a line is blamed on the file that it is about, one file is read at
-a time, and after each request decord's thread is ended, which a seek does.
+after a seek in HEVC and to a keyframe that is no refresh (IDR), where an edit list hides frames, in
+AVI. Of several video streams it may take another one. So it reads H.264 in MP4 and Matroska only,
+where the packets, as PyAV reads them, show nothing of the kind, decord lists their timestamps, and
+pictures after a seek are those that PyAV finds there. Over damage it goes on with pictures that its
+FFmpeg makes up. All that tells of it is what FFmpeg writes to stderr: whatever does so is refused.
+FFmpeg writes from decord's own threads, which go on decoding after a request; so that a line is
+blamed on the file that it is about, one file is read at a time, and after each request decord's
+thread is ended, which a seek does.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from sumlctl.video.decoders import (
 )
 from sumlctl.video.decoders.pyav import STAMPED_PACKETS, PyavDecoder
 from sumlctl.video.packets import Scan, scan
-from sumlctl.video.streams import open_video, reason
+from sumlctl.video.streams import reason
 from sumlctl.video.upright import Orientation
 
 _REFUSES = "decord cannot read it"
@@ -48,6 +49,8 @@ _COMPLAINT = re.compile(rb"\[(\S+ @ 0x[0-9a-f]+|\d\d:\d\d:\d\d)\]")
 _OWN_SIZE = (-1, -1)
 # It takes the padding of their lines for channels and raises; pictures of other widths it scales.
 _PADDED_WIDTHS = (2, 3, 4, 6, 8, 12, 16, 24, 48, 72)
+# By up to 64 of 255 levels, where it does not scale them.
+_COLOURED_OTHERWISE = ("yuv420p10le", "yuv420p10be")
 # An idle reader keeps the pictures of its last requests, and its decoder's, in RGB.
 _PICTURES_KEPT, _READER_BYTES = 32, 20 * 2**20
 
@@ -86,10 +89,7 @@ class DecordDecoder:
             packets = scan(path)
         except av.FFmpegError as error:
             raise DecodeError(path, "cannot be read", reason(error)) from error
-        doubt = _doubt(packets)
-        if doubt is None and not trusted:
-            doubt = _ambiguous_stream(path)
-        if doubt:
+        if doubt := _doubt(packets):
             raise DecodeError(path, "decord is not to be trusted with it", doubt)
         clock = packets.clock
         self.start_s, self._tick_s = clock.start_s, float(clock.tick)
@@ -190,19 +190,16 @@ def verdict(path: Path, packets: Scan | None, n_frames: int | None) -> tuple[str
     """
     with _TURN.lock:
         try:
-            with _complaints():
+            with _complaints() as lines:
                 counted, listed = _listed(_open(path))
         except Exception as error:  # its errors have no common type
             return "doubted", f"decord refuses: {_brief(str(error))}"
     if counted != n_frames:
         return "doubted", f"decord counts {counted} frames"
-    if packets is None or _doubt(packets) or len(packets.shown) != counted:
+    if lines or packets is None or _doubt(packets) or len(packets.shown) != counted:
         return "doubted", None
     begins_s = np.array([packets.clock.seconds(pts) for pts, _ in packets.shown])
-    if not _alike(listed, begins_s):
-        return "doubted", None
-    doubt = _ambiguous_stream(path)
-    return ("doubted", doubt) if doubt else ("trusted", None)
+    return ("trusted" if _alike(listed, begins_s) else "doubted"), None
 
 
 def _open(path: Path, size: tuple[int, int] = _OWN_SIZE) -> decord.VideoReader:
@@ -248,31 +245,29 @@ def _complaints() -> Iterator[list[str]]:
 
 
 def _doubt(packets: Scan) -> str | None:
-    """What makes decord lose count, as far as the packets tell."""
-    if packets.fault or packets.doubt or not packets.shown:
-        return packets.fault or packets.doubt or "no frames"
-    if packets.codec != "h264" or packets.container not in STAMPED_PACKETS:
-        return f"{packets.codec} in {packets.container}"
-    if packets.early:
-        return "frames before the first keyframe"
-    if packets.hidden:
-        return "an edit list"
-    if packets.profile == "High 4:4:4 Predictive":
-        return "4:4:4, which FFmpeg decodes by what x264 writes into the first frame"
-    return None if packets.closed else "open groups of pictures"
+    """What makes decord show something else than PyAV, as far as the packets tell."""
+    is_open = not packets.closed or not packets.refreshes
+    doubts = {
+        packets.fault: packets.fault,
+        packets.doubt: packets.doubt,
+        "no frames": not packets.shown,
+        f"{packets.codec} in {packets.container}": packets.codec != "h264"
+        or packets.container not in STAMPED_PACKETS,
+        "several video streams": packets.n_films > 1,
+        "frames before the first keyframe": packets.early,
+        "an edit list": packets.hidden,
+        "open groups of pictures": is_open,
+        "4:4:4, which FFmpeg decodes by what x264 writes into the first frame": packets.profile
+        == "High 4:4:4 Predictive",
+        f"{packets.pixel_format}, which its swscale colours otherwise": packets.pixel_format
+        in _COLOURED_OTHERWISE,
+    }
+    return next((reason for reason, holds in doubts.items() if holds), None)
 
 
 def _scaled(picture: np.ndarray, width: int, height: int) -> np.ndarray:
     frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
     return frame.reformat(width, height, interpolation="BILINEAR", threads=1).to_ndarray()
-
-
-def _ambiguous_stream(path: Path) -> str | None:
-    """Return why decord may read another stream, if so: it takes the largest."""
-    with open_video(path) as (container, stream):
-        size = stream.width, stream.height
-        sizes = [(s.width, s.height) for s in container.streams.video if s.codec_context]
-    return "several video streams of one size" if sizes.count(size) > 1 else None
 
 
 def _flipped(orientation: Orientation) -> tuple[slice, slice]:

@@ -20,7 +20,7 @@ from av.video.reformatter import VideoReformatter
 
 from sumlctl.video.av_versions import declared_rate, time_base
 from sumlctl.video.decoders import DecodeError, Shown, on_screen, reduced, refuse_outside, slack_s
-from sumlctl.video.packets import CLOCK_RESTARTS, doubt
+from sumlctl.video.packets import CLOCK_RESTARTS, doubt, is_idr, unit_length_bytes
 from sumlctl.video.streams import (
     ISO_MEDIA,
     REORDERED,
@@ -39,9 +39,6 @@ from sumlctl.video.upright import Upright, orientation
 STAMPED_PACKETS = (ISO_MEDIA, "matroska,webm")
 _MOST_AHEAD = 64 * 2**20  # bytes of packets looked at before any is decoded
 _CONTAINER_BYTES, _PICTURES_KEPT = 4 * 2**20, 8
-# Types of H.264's units (table 7-1) that a picture's first slice may have.
-_IDR_SLICE = 5
-_SLICES = (1, 2, _IDR_SLICE)
 
 
 class _Ahead(NamedTuple):
@@ -90,10 +87,8 @@ class PyavDecoder:
         self.size = upright.width, upright.height
         self._codec = self._stream.codec_context
         stamped_packets = self._container.format.name in STAMPED_PACKETS
-        # Packets in these containers are units that each follow their length.
-        configuration = self._codec.extradata or b""
-        self._skips = self._codec.name == "h264" and stamped_packets and configuration[:1] == b"\1"
-        self._length_bytes = (configuration[4] & 3) + 1 if self._skips else 0
+        self._length_bytes = unit_length_bytes(self._stream) if stamped_packets else 0
+        self._skips = self._length_bytes > 0
         self._reformatter = VideoReformatter()
         self.nbytes = _CONTAINER_BYTES + _PICTURES_KEPT * math.prod(self.size) * 3 // 2
 
@@ -187,22 +182,12 @@ class PyavDecoder:
         packets: list[Packet] = []
         needed = 0
         for pts, packet in ahead:
-            if packet.is_keyframe and len(packets) > needed and self._is_idr(packet):
+            if packet.is_keyframe and len(packets) > needed and is_idr(packet, self._length_bytes):
                 del packets[needed:]
             packets.append(packet)
             if pts in wanted:
                 needed = len(packets)
         return packets[:needed]
-
-    def _is_idr(self, packet: Packet) -> bool:
-        """Whether a packet's picture is H.264's instantaneous decoder refresh (7.4.1.2.4)."""
-        data, at = memoryview(packet), 0
-        while at + self._length_bytes < len(data):
-            kind = data[at + self._length_bytes] & 31
-            if kind in _SLICES:
-                return kind == _IDR_SLICE
-            at += self._length_bytes + int.from_bytes(data[at : at + self._length_bytes], "big")
-        return False
 
     def _by_frames(self, times_s: Sequence[float], short_side: int | None) -> Shown:
         """What is on screen as the frames tell that decode from a seek onward."""

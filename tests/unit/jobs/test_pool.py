@@ -210,12 +210,15 @@ def test_a_worker_that_died_between_two_items_costs_neither():
         assert _ask(pool, "1 + 1") == 2
 
 
+# A shell starts what runs in the background with SIGINT ignored, and children inherit that.
 SCRIPT = f"""
 import pathlib
+import signal
 import time
 from sumlctl.jobs import supervise
 from tests.processes import workers
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
 for _ in supervise.run(eval, ["1", {HANG!r}, {HANG!r}], jobs=2, deadline_s=600):
     while len(workers()) < 2:
         time.sleep(0.01)

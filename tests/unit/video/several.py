@@ -26,7 +26,8 @@ def write(path, streams):
             stream = sink.add_stream("libx264", rate=10)
             stream.height, stream.width, _ = paint(0).shape
             stream.pix_fmt, stream.codec_context.time_base = "yuv420p", Fraction(1, 10)
-            stream.disposition = Disposition.default if default else Disposition(0)
+            # The number: PyAV 17 takes no flag of its own.
+            stream.disposition = (Disposition.default if default else Disposition(0)).value
             opened.append((stream, n, ticks, paint))
         packets = []
         for stream, n, ticks, paint in opened:
