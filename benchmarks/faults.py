@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.common import report
-from sumlctl.jobs import pool as supervise
+from sumlctl.jobs import pool
 from sumlctl.video.read import read_frames
 from tests.unit.video import clocks, numbered, several
 from tests.unit.video.awkward import AWKWARD, HIDDEN
@@ -57,8 +57,8 @@ def main() -> None:
         jobs = [Job(reader, case) for case in cases for reader in readers]
         tally: dict[str, Counter[tuple[str, str]]] = {case.kind: Counter() for case in cases}
         limits = {"deadline_s": _DEADLINE_S, "memory_mb": _MEMORY_MB}
-        for job, found in supervise.run(outcomes, jobs, jobs=2, **limits):
-            lost = isinstance(found, supervise.Failure)
+        for job, found in pool.run(outcomes, jobs, jobs=2, **limits):
+            lost = isinstance(found, pool.Failure)
             for outcome in [_REFUSED] * len(job.case.times_s) if lost else found:
                 tally[job.case.kind][job.reader, outcome] += 1
     every = [_row("all", readers, sum(tally.values(), Counter()))]

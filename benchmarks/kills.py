@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.common import report
-from sumlctl.workflow import provenance_records as receipts
+from sumlctl.workflow import records
 from sumlctl.workspace import Workspace
 
 KILLS = 110
@@ -171,7 +171,7 @@ def _step(said: str) -> str:
 def _finished(workspace: Workspace) -> Iterator[tuple[str, Any]]:
     for pattern in _FINISHED:
         for path in workspace.root.glob(pattern):
-            if path.parent.name == "receipts" and not receipts.read(path).outputs:
+            if path.parent.name == "receipts" and not records.read(path).outputs:
                 continue  # of a step that is begun and not finished
             stat = path.stat()
             yield workspace.relative(path), (stat.st_ino, stat.st_mtime_ns)

@@ -86,8 +86,7 @@ def index(
     from sumlctl.config import dataset as cards
     from sumlctl.datasets import index as indexing
     from sumlctl.jobs import executors
-    from sumlctl.workflow import data_steps
-    from sumlctl.workflow import provenance_records as receipts
+    from sumlctl.workflow import data_steps, records
 
     done = []
     named = {"annotations": annotations, "videos": videos}
@@ -99,7 +98,7 @@ def index(
             with locks.alone(workspace, f"index {name}"):
                 folders = _remembered(workspace, name, given) | given
                 step = data_steps.index(workspace, name, **folders, bad_rows=bad_rows.value)
-                with receipts.begun(workspace, step):
+                with records.begun(workspace, step):
                     found = indexing.index(
                         name,
                         workspace,
@@ -109,7 +108,7 @@ def index(
                         bad_rows=bad_rows.value,
                         decoder=decoder or "auto",
                     )
-                    receipts.leave(workspace, step)
+                    records.leave(workspace, step)
             done.append(found)
     if json:
         console.show_json([_plain(asdict(d)) for d in done])
@@ -179,8 +178,7 @@ def embed(
     from sumlctl.jobs import executors
     from sumlctl.narrations import choose
     from sumlctl.narrations import embed as embedding
-    from sumlctl.workflow import data_steps
-    from sumlctl.workflow import provenance_records as receipts
+    from sumlctl.workflow import data_steps, records
 
     names = datasets or _every_indexed(workspace)
     for name in names:  # one that is misspelled leaves nothing behind
@@ -194,13 +192,13 @@ def embed(
     with ExitStack() as held:
         for name, step in steps.items():
             held.enter_context(locks.alone(workspace, f"embed {name}"))
-            held.enter_context(receipts.begun(workspace, step))
+            held.enter_context(records.begun(workspace, step))
         who = held.enter_context(executors.executor(engine, 1, address))
         every = embedding.embed(
             names, workspace, choice, device=device, batch_size=batch_size, executor=who
         )
         for found in every:
-            receipts.leave(workspace, steps[found.dataset])
+            records.leave(workspace, steps[found.dataset])
             done.append(_plain(asdict(found)))
     if json:
         console.show_json(done)

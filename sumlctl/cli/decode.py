@@ -65,8 +65,7 @@ def decode(
     from sumlctl.video.clip_cache import build, trial
     from sumlctl.video.clip_cache.encode import Settings
     from sumlctl.video.clip_cache.plan import Wanted
-    from sumlctl.workflow import data_steps
-    from sumlctl.workflow import provenance_records as receipts
+    from sumlctl.workflow import data_steps, records
 
     wanted = Wanted(Settings(short_side, crf), margin, whole)
     chosen = {"short_side": short_side, "crf": crf, "margin": margin, "whole": whole}
@@ -80,12 +79,15 @@ def decode(
             if dry_run:
                 done.append(trial.estimate(name, workspace, wanted, jobs=jobs))
             else:
-                with locks.alone(workspace, f"decode {name}"), receipts.begun(workspace, step):
+                with (
+                    locks.alone(workspace, f"decode {name}"),
+                    records.begun(workspace, step),
+                ):
                     made = build.decode(
                         name, workspace, wanted, executor=who, only_failed=only_failed
                     )
                     done.append(made)
-                    receipts.leave(workspace, step)
+                    records.leave(workspace, step)
             _say_what_is_left_out(done[-1])
     if json:
         console.show_json([asdict(one) | {"folder": str(one.folder)} for one in done])

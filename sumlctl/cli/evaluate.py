@@ -70,7 +70,7 @@ def evaluate(
     """Predict with the first-person encoder, and score."""
     from sumlctl import console
     from sumlctl.evaluation import evaluate as evaluation
-    from sumlctl.workflow import provenance_records as receipts
+    from sumlctl.workflow import records
 
     levels = _levels(sls)
     if fpv or tpv or pipeline:
@@ -79,9 +79,9 @@ def evaluate(
         protocol, views, checkpoint, split, annotations, ci, allow_missing, scores_only, decoder
     )
     name = evaluation.chosen_run(workspace, run).name
-    with receipts.begun(workspace, _step(workspace, name, views or "", request)):
+    with records.begun(workspace, _step(workspace, name, views or "", request)):
         found = evaluation.evaluate(workspace, name, request)
-        receipts.leave(workspace, _step(workspace, name, found.views, request))
+        records.leave(workspace, _step(workspace, name, found.views, request))
     metrics = found.metrics.to_pylist()
     result: dict[str, Any] = {"run": found.run, "metrics": metrics}
     if against:

@@ -54,8 +54,7 @@ def cam(
     from sumlctl import config
     from sumlctl.evaluation.cam import examples as maps
     from sumlctl.report import heatmaps
-    from sumlctl.workflow import provenance_records as receipts
-    from sumlctl.workflow import run_steps
+    from sumlctl.workflow import records, run_steps
 
     folder = out or workspace.run(run) / "figures" / "cam"
     chosen: dict[str, Any] = {
@@ -71,7 +70,7 @@ def cam(
         chosen["decoder"] = decoder
     step = run_steps.cam(workspace, run, pipeline.data, chosen | {"clip": clip}, out)
     shown: list[dict[str, Any]] = []
-    with receipts.begun(workspace, step):
+    with records.begun(workspace, step):
         for example in maps.cam(workspace, run, clip_ids=clip or (), **chosen):
             name = heatmaps.file_stem(example.clip_id)
             strip, animation = folder / f"{name}.png", folder / f"{name}.webp"
@@ -86,7 +85,7 @@ def cam(
                     "panels": [panel.describe() for panel in example.panels],
                 }
             )
-        receipts.leave(workspace, step)
+        records.leave(workspace, step)
     if json:
         console.show_json(shown)
         return
@@ -186,7 +185,7 @@ def _encoded(made_by: Mapping[str, Any], texts: Sequence[str], folder: str | Non
     """Unit vectors of new texts, by the encoder that made those of the narrations."""
     import numpy as np
 
-    from sumlctl.config import registry as components
+    from sumlctl.config import registry
     from sumlctl.errors import SumlError
     from sumlctl.narrations.choose import choose
     from sumlctl.tables.narration_vectors import described, differences
@@ -203,7 +202,7 @@ def _encoded(made_by: Mapping[str, Any], texts: Sequence[str], folder: str | Non
         )
     if "fingerprint" not in made_by:
         console.warn("of the narrations' encoder the weights alone are known: embed them again")
-    encoder = components.load("encoders", choice.module)(choice.folder, prompt=choice.prompt)
+    encoder = registry.load("encoders", choice.module)(choice.folder, prompt=choice.prompt)
     vectors = np.asarray(encoder.encode(texts, len(texts)), np.float64)
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 

@@ -112,10 +112,8 @@ def _leave_receipt(
         asked: pipeline, overrides and profile of a new run; None for one that was gone on with.
     """
     from sumlctl import config
-    from sumlctl.config import parsing as settings
-    from sumlctl.config import registry as components
-    from sumlctl.workflow import provenance_records as receipts
-    from sumlctl.workflow import run_steps
+    from sumlctl.config import parsing, registry
+    from sumlctl.workflow import records, run_steps
 
     words = ["train", "--resume", folder.name]
     if asked:
@@ -124,17 +122,17 @@ def _leave_receipt(
         words += [word for text in overrides for word in ("--set", text)]
         words += ["--profile", profile] if profile else []
     trained = config.load(folder / "pipeline.toml")
-    method = components.load("losses", trained.loss.name)(**trained.loss.options)
+    method = registry.load("losses", trained.loss.name)(**trained.loss.options)
     step = run_steps.train(
         workspace,
         folder.name,
         trained.data,
         words,
-        lambda: settings.flat(trained),
+        lambda: parsing.flat(trained),
         uses_tpv=method.uses_tpv,
         init=trained.encoders.init,
     )
-    receipts.leave(workspace, step)
+    records.leave(workspace, step)
 
 
 def _pipeline_file(workspace: Workspace, pipeline: str | None, resume: str | None) -> Path:
@@ -179,14 +177,14 @@ def _show_plan(prepared: Any, json: bool) -> None:
     from dataclasses import asdict
 
     from sumlctl import console
-    from sumlctl.config import parsing as settings
+    from sumlctl.config import parsing
     from sumlctl.learning.training.dry_run import plan
 
     planned = plan(prepared)
     if json:
         console.show_json(planned.as_dict())
         return
-    console.show(settings.dump(planned.pipeline))
+    console.show(parsing.dump(planned.pipeline))
     console.show_table("weights", ("part", "number"), list(planned.parameters.items()))
     rows = [asdict(stage) for stage in planned.stages]
     header = [name.replace("_", " ") for name in rows[0]]

@@ -76,8 +76,7 @@ def mine_pairs(
     from sumlctl.mining import side as pool
     from sumlctl.mining import similarity
     from sumlctl.mining.summary import say_left_out, summarise
-    from sumlctl.workflow import data_steps
-    from sumlctl.workflow import provenance_records as receipts
+    from sumlctl.workflow import data_steps, records
 
     if plan_queries and plan_base:
         _plan(workspace, json, {"queries": plan_queries, "base": plan_base, "top_k": top_k})
@@ -96,13 +95,13 @@ def mine_pairs(
     with (
         executors.executor(engine, 1, address) as who,
         locks.alone(workspace, f"mine-pairs {step.about}"),
-        receipts.begun(workspace, step),
+        records.begun(workspace, step),
     ):
         mined = pairs.mine(
             fpv, tpv, workspace, settings, encoder=encoder, device=device, executor=who
         )
         step = data_steps.mine_pairs(workspace, fpv, tpv, mined.encoder, settings.as_dict())
-        receipts.leave(workspace, step)
+        records.leave(workspace, step)
     for side in (mined.fpv, mined.tpv):
         say_left_out(side)
     summary = summarise(mined)

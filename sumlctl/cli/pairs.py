@@ -63,13 +63,12 @@ def histogram(
     found = [similarity.distribution(p, workspace, by=by, class_stat=class_stat) for p in chosen]
     if out:
         from sumlctl.report.figures import similarity_figure
-        from sumlctl.workflow import data_steps
-        from sumlctl.workflow import provenance_records as receipts
+        from sumlctl.workflow import data_steps, records
 
         step = data_steps.histogram(workspace, chosen, out, by, class_stat)
-        with receipts.begun(workspace, step):
+        with records.begun(workspace, step):
             similarity_figure(found, similarity.range_names(found[0].edges), out)
-            receipts.leave(workspace, step)
+            records.leave(workspace, step)
     if json:
         console.show_json([asdict(d) for d in found])
     else:

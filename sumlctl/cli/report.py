@@ -53,11 +53,10 @@ def report(
 def _withdrawn(workspace: Workspace, run: str | None) -> AbstractContextManager[None]:
     """Withdraws what `sumlctl run` said of the page that is written over, if it wrote it."""
     from sumlctl import config
-    from sumlctl.workflow import provenance_records as receipts
-    from sumlctl.workflow import run_steps
+    from sumlctl.workflow import records, run_steps
 
     folder = next((f for f in reversed(workspace.runs()) if run in (None, f.name)), None)
     if folder is None or not (folder / "receipts" / "report.json").is_file():
         return nullcontext()
     data = config.load(folder / "pipeline.toml").data
-    return receipts.begun(workspace, run_steps.report(workspace, folder.name, data))
+    return records.begun(workspace, run_steps.report(workspace, folder.name, data))

@@ -14,7 +14,7 @@ import typer
 
 from sumlctl import console
 from sumlctl.cli.common import HERE, DecoderOption, JsonOption, WorkspaceOption, command_in
-from sumlctl.config import parsing as settings
+from sumlctl.config import parsing
 from sumlctl.errors import plain
 from sumlctl.workspace import Workspace
 
@@ -130,13 +130,12 @@ def _show_plan(recipe: Recipe, workspace: Workspace, json: bool) -> None:
 
 
 def _planned(workspace: Workspace, steps: list[Planned]) -> list[dict[str, Any]]:
-    from sumlctl.workflow import provenance_records as receipts
-    from sumlctl.workflow import work
+    from sumlctl.workflow import records, work
 
     rows: list[dict[str, Any]] = []
     moving: set[str] = set()
     for planned in steps:
-        state = receipts.state(workspace, planned.step)
+        state = records.state(workspace, planned.step)
         status, reasons, todo = "up to date", list(state.reasons), ""
         before = [name for name in planned.after if name in moving]
         if state.edited:
@@ -187,7 +186,7 @@ def _tree(trail: dict[str, File], name: str, told: set[str]) -> Tree:
     node = Tree(label.append(f"  {plain(status)}" if status else "", style="yellow"))
     if file.command:
         node.add(Text(plain(f"$ {file.command}")), style="cyan")
-    chosen = {key: settings.toml(value) for key, value in file.settings.items()}
+    chosen = {key: parsing.toml(value) for key, value in file.settings.items()}
     for facts in (_packages(file.made), chosen):
         said = ", ".join(f"{key} {value}" for key, value in facts.items())
         for line in textwrap.wrap(said, _LINE):

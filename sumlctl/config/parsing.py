@@ -11,8 +11,7 @@ from dataclasses import Field, asdict, dataclass, field, fields, is_dataclass
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from sumlctl.config import documents
-from sumlctl.config import registry as components
+from sumlctl.config import documents, registry
 from sumlctl.errors import SumlError, nearest_names
 
 _BARE_WORD = re.compile(r"[A-Za-z~./][\w.+~/-]*")
@@ -152,7 +151,7 @@ def _renamed(cls: type, key: str, old: Mapping[str, Any], new: Mapping[str, Any]
     parts = [f.name for f in fields(cls) if "kind" in f.metadata]
     if key not in parts or "name" not in new:
         return False
-    return components.fold(str(old.get("name"))) != components.fold(str(new["name"]))
+    return registry.fold(str(old.get("name"))) != registry.fold(str(new["name"]))
 
 
 def assignment(text: str, faults: list[str]) -> tuple[str, Any]:
@@ -279,7 +278,7 @@ def _parse_part(section: str, raw: Any, f: Field[Any], faults: list[str]) -> Com
         return None
     before = len(faults)
     try:
-        build = components.load(kind, name, f"{section}.name")
+        build = registry.load(kind, name, f"{section}.name")
     except SumlError as error:
         faults.append(f"{section}.name = {toml(name)} does not exist. {error.fix}")
         return None

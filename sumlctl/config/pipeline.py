@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sumlctl import __version__
-from sumlctl.config import documents, profiles, shipped
-from sumlctl.config import parsing as settings
+from sumlctl.config import documents, parsing, profiles, shipped
 from sumlctl.config.parsing import Component, limits
 from sumlctl.config.sections import (
     DECODERS,
@@ -129,13 +128,13 @@ def read(
     raw = _extended(path, path.parent if own is None else own, {})
     names = [text for text in overrides if ".name=" in text.replace(" ", "")]
     for text in names:
-        settings.override(Pipeline, raw, text, faults)
+        parsing.override(Pipeline, raw, text, faults)
     for text in (text for text in overrides if _key(text) == "profile"):
         profile = text.partition("=")[2].strip().strip("\"'")
     profiles.apply(raw, profile)
     for text in overrides:
         if text not in names and _key(text) != "profile":
-            settings.override(Pipeline, raw, text, faults)
+            parsing.override(Pipeline, raw, text, faults)
     return raw
 
 
@@ -146,7 +145,7 @@ def checked(path: Path, raw: Mapping[str, Any], faults: list[str]) -> Pipeline:
         SumlError: `faults` had some already, or there are more.
     """
     training = {key: value for key, value in raw.items() if key not in FOR_RUN}
-    pipeline = settings.parse(Pipeline, training, faults)
+    pipeline = parsing.parse(Pipeline, training, faults)
     refuse(path, faults)
     return pipeline
 
@@ -187,7 +186,7 @@ def _extended(path: Path, own: Path, above: dict[Path, str]) -> dict[str, Any]:
             expected="a pipeline that extends none at the end",
             fix="Remove one `extends`, or give your own pipeline another name.",
         )
-    return settings.merged(Pipeline, _extended(below, own, seen), raw)
+    return parsing.merged(Pipeline, _extended(below, own, seen), raw)
 
 
 def _check_version(path: Path, required: Any) -> None:
@@ -197,7 +196,7 @@ def _check_version(path: Path, required: Any) -> None:
         raise SumlError(
             path,
             "pipeline of a newer version" if needed else "requires is no version",
-            got=f"requires = {settings.toml(required)}",
+            got=f"requires = {parsing.toml(required)}",
             expected=f"at most {__version__}, the version that is installed",
             fix="Install a newer sumlctl, or correct the file.",
         )
@@ -214,4 +213,4 @@ def _key(text: str) -> str:
 
 def overrides(options: Mapping[str, Any]) -> list[str]:
     """Options of a command, by dotted key, as overrides; those that are None are left out."""
-    return [f"{key}={settings.toml(v)}" for key, v in options.items() if v is not None]
+    return [f"{key}={parsing.toml(v)}" for key, v in options.items() if v is not None]

@@ -13,7 +13,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from sumlctl.config import registry as components
+from sumlctl.config import registry
 from sumlctl.errors import SumlError
 
 # Dotted key -> value; keys of `loss` concern the methods that have such an option.
@@ -58,7 +58,7 @@ def apply(raw: dict[str, Any], chosen: str | None) -> None:
 
 def _has_option(loss: Mapping[str, Any], name: str) -> bool:
     try:
-        build = components.load("losses", loss.get("name", "sum-l"))
+        build = registry.load("losses", loss.get("name", "sum-l"))
     except (SumlError, AttributeError):  # told when the pipeline is parsed
         return False
     return name in inspect.signature(build).parameters

@@ -11,7 +11,7 @@ import polars as pl
 
 from sumlctl import tables
 from sumlctl.config import dataset as cards
-from sumlctl.config import registry as components
+from sumlctl.config import registry
 from sumlctl.datasets import annotations as an
 from sumlctl.datasets import vocabulary
 from sumlctl.datasets.clean import clean_column
@@ -91,7 +91,7 @@ def index(
     before = workspace.remembered(dataset) or {}
     annotations = annotations or before.get("annotations", workspace.data(dataset, "annotations"))
     videos = videos or before.get("videos", workspace.data(dataset, "videos"))
-    told = components.load("readers", card.reader, card.path)(card, annotations, videos)
+    told = registry.load("readers", card.reader, card.path)(card, annotations, videos)
     _check_left_out(told, bad_rows)
     words, class_lists = vocabulary.load(card, annotations, told.class_names)
     an.check(told.rows, {kind: len(classes) for kind, classes in words.items()})

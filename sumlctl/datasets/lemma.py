@@ -13,7 +13,7 @@ import polars as pl
 from sumlctl.config.dataset import Card
 from sumlctl.datasets import annotations as an
 from sumlctl.datasets import options, times
-from sumlctl.tables import unpickle as plain_pickle
+from sumlctl.tables import unpickle
 
 FPS = 24.0  # both releases count frames at 24 per second
 
@@ -162,7 +162,7 @@ def _names(path: Path) -> list[str]:
 
 
 def _rows(path: Path, width: int) -> list[Any]:
-    rows = plain_pickle.load(path)
+    rows = unpickle.load(path)
     sound = isinstance(rows, list) and all(isinstance(row, list | tuple) for row in rows)
     if not sound or any(len(row) < width for row in rows):
         raise an.malformed(path, type(rows).__name__, f"a list of rows with {width} entries")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from sumlctl.config import parsing as settings
+from sumlctl.config import parsing
 from sumlctl.config.dataset import LABELS, VIEWPOINTS
 from sumlctl.datasets import annotations as an
 from sumlctl.datasets import points, times
@@ -65,15 +65,15 @@ def guess(name: str, table: Path, viewpoint: str, given: Mapping[str, str]) -> s
     ids = frame.get_column(columns["video_id"]).cast(pl.String).fill_null("")
     named = bool(ids.str.contains(_VIDEO_FILE).all())
     sections = [
-        f"title = {settings.toml(name)}\nviewpoints = {_viewpoints(frame, columns, viewpoint)}\n"
+        f"title = {parsing.toml(name)}\nviewpoints = {_viewpoints(frame, columns, viewpoint)}\n"
         '# redistribute = "none" # or "ids", "all": what may be passed on to others\n',
-        settings.section("[reader]", reader),
-        settings.section("[reader.columns]", columns),
-        settings.section("[videos]", {"paths": ["{video_id}" if named else "{video_id}.mp4"]}),
+        parsing.section("[reader]", reader),
+        parsing.section("[reader.columns]", columns),
+        parsing.section("[videos]", {"paths": ["{video_id}" if named else "{video_id}.mp4"]}),
     ]
     words = {kind: _vocabulary(frame, columns[kind]) for kind in LABELS if kind in columns}
     if words:
-        sections.append(settings.section("[vocabulary]", words))
+        sections.append(parsing.section("[vocabulary]", words))
     return "\n".join(sections)
 
 
@@ -125,9 +125,9 @@ def _fits(ours: str, column: pl.Series) -> bool:
 
 def _viewpoints(frame: pl.DataFrame, columns: Mapping[str, str], viewpoint: str) -> str:
     if "viewpoint" not in columns:
-        return settings.toml([viewpoint])
+        return parsing.toml([viewpoint])
     seen = set(frame.get_column(columns["viewpoint"]).drop_nulls().cast(pl.String))
-    return settings.toml([v for v in VIEWPOINTS if v in seen])
+    return parsing.toml([v for v in VIEWPOINTS if v in seen])
 
 
 def _vocabulary(frame: pl.DataFrame, column: str) -> object:

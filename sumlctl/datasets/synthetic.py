@@ -20,7 +20,7 @@ from sumlctl.datasets import annotations as an
 from sumlctl.datasets import options, world
 from sumlctl.datasets.render import Variety, film
 from sumlctl.errors import SumlError
-from sumlctl.jobs import pool as supervise
+from sumlctl.jobs import pool
 from sumlctl.tables import whole_file
 from sumlctl.workspace import inside
 
@@ -216,7 +216,7 @@ def _render(dataset: str, settings: Settings, missing: dict[world.Video, Path]) 
     variety = Variety(settings.tint, settings.bystanders, settings.zoom)
     look = settings.viewpoint, settings.size, settings.fps, settings.seed, variety
     jobs = max(1, min(os.cpu_count() or 1, len(missing)))
-    results: Any = supervise.run(
+    results: Any = pool.run(
         partial(film, *look), missing.items(), jobs=jobs, deadline_s=_VIDEO_DEADLINE_S
     )
     try:
@@ -225,14 +225,14 @@ def _render(dataset: str, settings: Settings, missing: dict[world.Video, Path]) 
             console.progress(f"rendering {dataset}", len(missing), "videos") as bar,
         ):
             for (_, path), failure in results:
-                if isinstance(failure, supervise.Failure):
+                if isinstance(failure, pool.Failure):
                     raise _not_rendered(path, failure)
                 bar.advance()
     finally:
         _sweep(missing.values())
 
 
-def _not_rendered(path: Path, failure: supervise.Failure) -> SumlError:
+def _not_rendered(path: Path, failure: pool.Failure) -> SumlError:
     return failure.error or SumlError(
         path,
         "the video could not be rendered",

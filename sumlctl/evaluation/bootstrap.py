@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from sumlctl.config import registry as components
+from sumlctl.config import registry
 from sumlctl.errors import SumlError
 from sumlctl.evaluation.protocols.context import Context
 from sumlctl.evaluation.protocols.measures import Measure
@@ -51,7 +51,7 @@ def measures(
     Raises:
         SumlError: no such protocol, or predictions that do not fit it.
     """
-    module = importlib.import_module(components.load("protocols", protocol).__module__)
+    module = importlib.import_module(registry.load("protocols", protocol).__module__)
     return module.measures(predictions, context)
 
 

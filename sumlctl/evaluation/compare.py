@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from sumlctl.config import registry as components
+from sumlctl.config import registry
 from sumlctl.errors import SumlError
 from sumlctl.evaluation import bootstrap
 from sumlctl.evaluation.protocols.context import Context
@@ -90,7 +90,7 @@ def class_gains(
         SumlError: the runs predicted other clips or saw other labels, or do not fit the protocol.
     """
     check_same_clips(first, second)
-    module = importlib.import_module(components.load("protocols", protocol).__module__)
+    module = importlib.import_module(registry.load("protocols", protocol).__module__)
     one, other = (
         pl.DataFrame(module.per_class(predictions, own))
         for predictions, own in zip((first, second), _named(context), strict=True)

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from sumlctl import config, console, tables
-from sumlctl.config import Pipeline
-from sumlctl.config import registry as components
+from sumlctl.config import Pipeline, registry
 from sumlctl.errors import SumlError
 from sumlctl.evaluation import bootstrap, trained, whole_videos
 from sumlctl.evaluation.partial_predictions import Parts, made_from
@@ -180,7 +179,7 @@ def chosen_run(workspace: Workspace, run: str | None) -> Path:
 def _default_protocol(dataset: str, predictions: pl.DataFrame) -> str:
     """The dataset's own protocol where there is one."""
     own = dataset.replace("-", "_")
-    if own in components.names("protocols"):
+    if own in registry.names("protocols"):
         return own
     several = predictions.filter(pl.col("task") == "action").height
     return "multi_label" if several else "top_k"
@@ -188,9 +187,9 @@ def _default_protocol(dataset: str, predictions: pl.DataFrame) -> str:
 
 def _whole_videos(protocol: str | None, dataset: str) -> bool:
     name = protocol or dataset.replace("-", "_")
-    if protocol is None and name not in components.names("protocols"):
+    if protocol is None and name not in registry.names("protocols"):
         return False
-    module = components.load("protocols", name, "--protocol").__module__
+    module = registry.load("protocols", name, "--protocol").__module__
     return getattr(importlib.import_module(module), "WHOLE_VIDEOS", False)
 
 

@@ -9,8 +9,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from sumlctl import console
-from sumlctl.config import Pipeline
-from sumlctl.config import registry as components
+from sumlctl.config import Pipeline, registry
 from sumlctl.errors import SumlError
 from sumlctl.evaluation.predict import predict
 from sumlctl.evaluation.views import Views
@@ -46,6 +45,6 @@ def validator(workspace: Workspace, pipeline: Pipeline, reader: Reader) -> Valid
 
 
 def _score(predictions: pl.DataFrame, task: str, exclusive: bool) -> float:
-    score = components.load("protocols", "top-k" if exclusive else "multi-label")
+    score = registry.load("protocols", "top-k" if exclusive else "multi-label")
     (first, *_) = score(predictions.filter(pl.col("task") == task))
     return float(first["value"])

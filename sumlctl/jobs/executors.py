@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from sumlctl.errors import unknown_name
-from sumlctl.jobs import pool as supervise
-from sumlctl.jobs import worker
+from sumlctl.jobs import pool, worker
 
 Item = TypeVar("Item")
 
@@ -79,7 +78,7 @@ class Local:
                 for item in items:
                     yield item, worker.answer(function, item)
                 return
-        yield from supervise.run(
+        yield from pool.run(
             function,
             items,
             jobs=len(gpus) or self.jobs,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import polars as pl
 
 from sumlctl import tables
-from sumlctl.config import registry as components
+from sumlctl.config import registry
 from sumlctl.console import progress
 from sumlctl.errors import SumlError
 from sumlctl.jobs.executors import HERE, Executor, Limits
@@ -213,7 +213,7 @@ def encode(block: _Block) -> dict[str, int]:
 @lru_cache(maxsize=1)
 def _loaded(choice: Choice, device: str) -> Encoder:
     """The encoder, loaded once by each process that encodes."""
-    return components.load("encoders", choice.module)(choice.folder, device, choice.prompt)
+    return registry.load("encoders", choice.module)(choice.folder, device, choice.prompt)
 
 
 def _alike(lengths: dict[str, float], batch_size: int) -> Iterator[tuple[list[str], int]]:

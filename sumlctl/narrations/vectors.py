@@ -13,7 +13,7 @@ from sumlctl import tables
 from sumlctl.console import note
 from sumlctl.errors import SumlError
 from sumlctl.narrations.choose import Choice
-from sumlctl.tables import narration_vectors as narrated
+from sumlctl.tables import narration_vectors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +58,7 @@ class Vectors:
             note(f"starting over: {error}")
             return None
         made_by = tables.metadata(table, "encoder") or {}
-        other = narrated.differences(made_by, self._choice.identity())
+        other = narration_vectors.differences(made_by, self._choice.identity())
         if "weights_sha256" not in made_by:
             other = ["weights"]
         if tables.metadata(table, "config") != self._config:

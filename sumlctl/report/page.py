@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sumlctl import __version__, console, tables
-from sumlctl.config import parsing as settings
-from sumlctl.config import registry as components
+from sumlctl.config import parsing, registry
 from sumlctl.errors import SumlError
 from sumlctl.report import MAPS, PREVIEWS, charts, curves
 from sumlctl.report import maps as activation_maps
@@ -115,7 +114,7 @@ def _told(subject: Subject, filmed: int, mapped: int, lineage: Origin | None) ->
     return {
         "version": __version__,
         "subject": subject,
-        "pipeline": settings.dump(subject.pipeline) if subject.pipeline else "",
+        "pipeline": parsing.dump(subject.pipeline) if subject.pipeline else "",
         "data": _part(lambda: data.gather(subject.workspace, subject.datasets)),
         "overlap": alike,
         "pairs": mined,
@@ -142,7 +141,7 @@ def _aligned_above(subject: Subject) -> float | None:
     if subject.pipeline is None:
         return None
     loss = subject.pipeline.loss
-    return components.load("losses", loss.name)(**loss.options).aligned_above
+    return registry.load("losses", loss.name)(**loss.options).aligned_above
 
 
 def _part(make: Callable[[], T]) -> Part[T]:

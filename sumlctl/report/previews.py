@@ -20,8 +20,7 @@ import polars as pl
 
 from sumlctl import console
 from sumlctl.errors import SumlError
-from sumlctl.learning.data import clips
-from sumlctl.learning.data import requests as reading
+from sumlctl.learning.data import clips, requests
 from sumlctl.learning.data.clips import Clip
 from sumlctl.report.content.pairs import Pairs, evenly
 from sumlctl.workspace import Workspace
@@ -109,7 +108,7 @@ def _film(clip: Clip) -> Film | SumlError:
     first, last = max(every[0], middle - half), min(every[-1], middle + half)
     times_s = np.linspace(first, last, min(FRAMES, len(every)))
     try:
-        pixels, _ = reading.decode(clip, times_s, HEIGHT)
+        pixels, _ = requests.decode(clip, times_s, HEIGHT)
     except SumlError as error:
         return error
     frames = [_scaled(frame) for frame in pixels]

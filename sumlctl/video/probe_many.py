@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import av
 
-from sumlctl.jobs import pool as supervise
+from sumlctl.jobs import pool
 from sumlctl.jobs.executors import Executor, Limits
 from sumlctl.jobs.units import Failed, Unit, Work, stands_on
 from sumlctl.video.installation import with_fault_check
@@ -62,7 +62,7 @@ def probe_many(
     """
     if whole:
         deadline_s += max((stamp(path)[0] or 0 for path in rates), default=0) / _DECODED_AT_LEAST
-    limits = Limits(deadline_s, supervise.DECODING_MB, attempts=1)
+    limits = Limits(deadline_s, pool.DECODING_MB, attempts=1)
     failed: dict[Path, str] = {}
     units = _units(rates, ask_decord, whole)
     for found in work.do(look, [*units], executor, limits):

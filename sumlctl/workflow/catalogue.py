@@ -9,11 +9,9 @@ from pathlib import Path
 
 from sumlctl import config
 from sumlctl.config import dataset as cards
-from sumlctl.config import parsing as settings
-from sumlctl.config import shipped
+from sumlctl.config import parsing, shipped
 from sumlctl.errors import SumlError
-from sumlctl.workflow import data_steps, matrix, recipe
-from sumlctl.workflow import step_options as for_run
+from sumlctl.workflow import data_steps, matrix, recipe, step_options
 from sumlctl.workflow.recipe import Recipe
 from sumlctl.workspace import Workspace
 
@@ -106,16 +104,16 @@ def resolved(name: str, workspace: Workspace) -> str:
     faults: list[str] = []
     raw = config.read(path, faults, own=workspace.pipelines)
     pipeline = config.checked(path, raw, faults)
-    said = for_run.said(raw, faults)
+    said = step_options.said(raw, faults)
     blocks = matrix.blocks(raw.get("matrix", []), faults)
-    paper = for_run.paper(raw.get("paper", {}), faults)
+    paper = step_options.paper(raw.get("paper", {}), faults)
     config.refuse(path, faults)
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     comment = "".join(itertools.takewhile(lambda line: line.startswith("#"), lines))
-    sections = [comment, settings.dump(said, pipeline)]
+    sections = [comment, parsing.dump(said, pipeline)]
     if paper.table:
-        sections.append(settings.section("[paper]", {"table": paper.table}))
-        numbers = {settings.toml(group): dict(row) for group, row in paper.numbers.items()}
-        sections.append(settings.section("[paper.numbers]", numbers))
-    sections += [settings.section("[[matrix]]", matrix.said(block)) for block in blocks]
+        sections.append(parsing.section("[paper]", {"table": paper.table}))
+        numbers = {parsing.toml(group): dict(row) for group, row in paper.numbers.items()}
+        sections.append(parsing.section("[paper.numbers]", numbers))
+    sections += [parsing.section("[[matrix]]", matrix.said(block)) for block in blocks]
     return "\n".join(sections)

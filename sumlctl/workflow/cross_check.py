@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sumlctl import tables
 from sumlctl.console import progress
 from sumlctl.errors import SumlError
-from sumlctl.jobs import pool as supervise
+from sumlctl.jobs import pool
 from sumlctl.video.installation import with_fault_check
 from sumlctl.video.read import DECODERS, read_frames
 from sumlctl.workspace import Workspace, inside
@@ -75,10 +75,10 @@ def cross_check(workspace: Workspace, count: int) -> list[Compared]:
     found: dict[Window, Compared] = {}
     jobs = min(count, os.cpu_count() or 1)
     with progress("cross-checking", len(windows), "windows") as bar:
-        for window, answer in supervise.run(
-            compare, windows, jobs=jobs, deadline_s=_DEADLINE_S, memory_mb=supervise.DECODING_MB
+        for window, answer in pool.run(
+            compare, windows, jobs=jobs, deadline_s=_DEADLINE_S, memory_mb=pool.DECODING_MB
         ):
-            if isinstance(answer, supervise.Failure):
+            if isinstance(answer, pool.Failure):
                 found[window] = replace(_blank(window), reason=answer.reason)
             else:
                 found[window] = answer

@@ -10,7 +10,7 @@ from typing import Any
 from sumlctl.config import shipped
 from sumlctl.mining.options import MiningOptions
 from sumlctl.tables import provenance
-from sumlctl.workflow import provenance_records as receipts
+from sumlctl.workflow import records
 from sumlctl.workflow.step import Step, options, under
 from sumlctl.workflow.step_options import Decode
 from sumlctl.workspace import Workspace, resolved
@@ -38,7 +38,7 @@ def recorded_folders(workspace: Workspace, dataset: str) -> dict[str, Path]:
 
 
 def _folders_of_receipt(workspace: Workspace, dataset: str) -> dict[str, Path] | None:
-    before = receipts.read(workspace.receipt("index", dataset))
+    before = records.read(workspace.receipt("index", dataset))
     if before is None:
         return None
     said = before.settings

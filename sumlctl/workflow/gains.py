@@ -8,7 +8,7 @@ import polars as pl
 
 from sumlctl import console, tables
 from sumlctl.errors import SumlError, nearest_names
-from sumlctl.evaluation import seed_gains as over_seeds
+from sumlctl.evaluation import seed_gains
 from sumlctl.evaluation.evaluate import predictions_of
 from sumlctl.evaluation.protocols.context import Context
 from sumlctl.evaluation.seed_gains import Group
@@ -52,7 +52,7 @@ def gather(recipe: Recipe, workspace: Workspace, against: str) -> list[Group]:
         if len(common) < 2:
             console.warn(f"{name} is left out: {len(common)} of its seeds evaluated as {against}'s")
             continue
-        gains = over_seeds.gains(first, second, *_measured(cells[0], workspace))
+        gains = seed_gains.gains(first, second, *_measured(cells[0], workspace))
         found.append(Group(name, _setup(cells[0]), _similarity(cells[0], workspace), gains))
     if not found:
         raise SumlError(

@@ -10,8 +10,8 @@ from typing import Any
 
 from sumlctl.errors import SumlError
 from sumlctl.tables import provenance
-from sumlctl.workflow import provenance_records as receipts
-from sumlctl.workflow.provenance_records import Mark, Receipt
+from sumlctl.workflow import records
+from sumlctl.workflow.records import Mark, Receipt
 from sumlctl.workspace import Workspace
 
 AS_MADE, CHANGED, GONE, UNKNOWN = "as made", "changed since", "gone", "not recorded"
@@ -72,7 +72,7 @@ class _Trail:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        found = (receipts.read(path) for path in workspace.receipts())
+        found = (records.read(path) for path in workspace.receipts())
         self._receipts = [receipt for receipt in found if receipt]
         self._makers = {name: receipt for receipt in self._receipts for name in receipt.outputs}
 
@@ -110,7 +110,7 @@ class _Trail:
         self, name: str, path: Path, as_read: Mark | None
     ) -> tuple[File, Mapping[str, Mark]]:
         made = provenance.of(path)
-        known = as_read or receipts.mark(path)
+        known = as_read or records.mark(path)
         sources = {self._named(source): Mark(sha256) for source, sha256 in made.inputs.items()}
         if sources:
             end = ""
@@ -138,7 +138,7 @@ class _Trail:
 
 
 def _status(path: Path, known: Mark) -> str:
-    now = receipts.mark(path, known if known.mtime_ns else None)
+    now = records.mark(path, known if known.mtime_ns else None)
     if not now.sha256:
         return GONE
     return AS_MADE if now.sha256 == known.sha256 else CHANGED
@@ -151,7 +151,7 @@ def _made(receipt: Receipt) -> dict[str, str]:
 def _holds(path: Path) -> str:
     """How many rows a table or an annotation file has, how many files a folder."""
     if path.is_dir():
-        return f"{receipts.mark(path).size:,} files"
+        return f"{records.mark(path).size:,} files"
     if not path.is_file():
         return ""
     if path.suffix == ".parquet":

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sumlctl.config import parsing as settings
+from sumlctl.config import parsing
 
 _MOST_CELLS = 10_000
 # Dotted key -> the values that it takes.
@@ -65,7 +65,7 @@ def cells(
     chosen: list[dict[str, Sequence[Any]]] = [dict(block) for block in blocks] or [{}]
     common = []
     for text in overrides:
-        key, value = settings.assignment(text, faults)
+        key, value = parsing.assignment(text, faults)
         if any(key in block for block in chosen):
             chosen = _picked(chosen, key, value)
         elif key:
@@ -101,5 +101,5 @@ def _name(key: str, value: Any) -> str:
     elif isinstance(value, str):
         text = value.rsplit("/", 1)[-1]
     else:
-        text = f"{key.rsplit('.', 1)[-1]}-{settings.toml(value)}"
+        text = f"{key.rsplit('.', 1)[-1]}-{parsing.toml(value)}"
     return re.sub(r"[^\w.+-]+", "-", text) or "none"

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 from sumlctl import console, tables
 from sumlctl.errors import Interrupted, SumlError
-from sumlctl.workflow import provenance_records as receipts
-from sumlctl.workflow import trainings
+from sumlctl.workflow import records, trainings
 from sumlctl.workflow.plan import Planned
-from sumlctl.workflow.provenance_records import State
 from sumlctl.workflow.recipe import Recipe
+from sumlctl.workflow.records import State
 from sumlctl.workflow.step import Step
 from sumlctl.workflow.step_options import STEPS
 from sumlctl.workspace import Workspace
@@ -126,7 +125,7 @@ def _check(
     for cell in recipe.cells if "train" in recipe.steps else ():
         if cell.init and workspace.weights(cell.init) not in made:
             workspace.find_weights(cell.init)
-    if "train" in recipe.steps and any(receipts.state(workspace, p.step).reasons for p in steps):
+    if "train" in recipe.steps and any(records.state(workspace, p.step).reasons for p in steps):
         for cell in recipe.cells:
             cell.pipeline  # noqa: B018, its faults
 
@@ -138,7 +137,7 @@ def _do(
     if start is not None and STEPS.index(step.kind) < STEPS.index(start):
         return Outcome(step.name, "left out")
     again = step.kind == start
-    state = receipts.state(workspace, step)
+    state = records.state(workspace, step)
     if not again:
         _refuse_edited(recipe, step, state)
     if not again and not state.reasons:
@@ -148,13 +147,13 @@ def _do(
     words: Sequence[str] = step.words
     if step.kind == "train" and planned.cell:
         words = trainings.ready(workspace, planned.cell, step, again)
-    before = receipts.read(step.receipt)
+    before = records.read(step.receipt)
     if words:
         command(words, "; ".join(reasons))
-        left = receipts.read(step.receipt)
+        left = records.read(step.receipt)
         if left is None or left == before or not left.finished:
-            receipts.leave(workspace, step)
-    for reason in receipts.state(workspace, step).reasons:
+            records.leave(workspace, step)
+    for reason in records.state(workspace, step).reasons:
         console.warn(f"{step.name} is not up to date yet: {reason}")
     return Outcome(step.name, "done", reasons, round(time.monotonic() - began, 3))
 

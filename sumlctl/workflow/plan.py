@@ -9,14 +9,12 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from sumlctl.config import FOR_RUN, Pipeline
-from sumlctl.config import parsing as settings
+from sumlctl.config import FOR_RUN, Pipeline, parsing
 from sumlctl.config.sections import Data
 from sumlctl.errors import SumlError
 from sumlctl.mining.options import KEEP_ALL
 from sumlctl.narrations import choose
-from sumlctl.workflow import data_steps, run_steps
-from sumlctl.workflow import provenance_records as receipts
+from sumlctl.workflow import data_steps, records, run_steps
 from sumlctl.workflow.recipe import Cell, Recipe
 from sumlctl.workflow.step import Step
 from sumlctl.workspace import Workspace, inside
@@ -130,7 +128,7 @@ def _tables(recipe: Recipe, cell: Cell, data: Data, workspace: Workspace) -> Ite
 
 def _index(workspace: Workspace, dataset: str) -> Step:
     """As it was done before, where somebody named other folders or options by hand."""
-    before = receipts.read(workspace.receipt("index", dataset))
+    before = records.read(workspace.receipt("index", dataset))
     bad_rows = str(before.settings.get("bad_rows", "drop")) if before else "drop"
     folders = data_steps.recorded_folders(workspace, dataset)
     return data_steps.index(workspace, dataset, **folders, bad_rows=bad_rows)
@@ -138,14 +136,14 @@ def _index(workspace: Workspace, dataset: str) -> Step:
 
 def _embed(workspace: Workspace, dataset: str, encoder: str) -> Step:
     """With the prompt of before, where somebody chose one by hand."""
-    before = receipts.read(data_steps.embed(workspace, dataset, encoder).receipt)
+    before = records.read(data_steps.embed(workspace, dataset, encoder).receipt)
     prompt_name = before.settings.get("prompt_name") if before else None
     return data_steps.embed(workspace, dataset, encoder, prompt_name)
 
 
 def _decode(cell: Cell, workspace: Workspace, dataset: str) -> Step:
     """As the pipeline says; if it does not, as it was done before by hand."""
-    before = receipts.read(workspace.receipt("decode", dataset))
+    before = records.read(workspace.receipt("decode", dataset))
     by_hand = before.settings if before and "decode" not in cell.raw else {}
     return data_steps.decode(workspace, dataset, vars(cell.said.decode) | by_hand)
 
@@ -172,14 +170,14 @@ def _runs(recipe: Recipe, cell: Cell, data: Data, workspace: Workspace) -> Itera
         named = replace(data, encoder=Path(data.encoder).name)
         overrides = list(cell.overrides)
         if named.encoder != data.encoder:  # a folder; tables know it by its name
-            overrides.append(f"data.encoder={settings.toml(named.encoder)}")
+            overrides.append(f"data.encoder={parsing.toml(named.encoder)}")
         sets = [word for text in overrides for word in ("--set", text)]
         yield run_steps.train(
             workspace,
             cell.run,
             named,
             ("train", recipe.name, "--run", cell.run, *sets),
-            lambda: settings.flat(replace(cell.pipeline, data=named)),
+            lambda: parsing.flat(replace(cell.pipeline, data=named)),
             uses_tpv=cell.uses_tpv,
             init=cell.init,
             asked=_asked(cell),

@@ -13,13 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from sumlctl import config
-from sumlctl.config import Pipeline, shipped
-from sumlctl.config import parsing as settings
-from sumlctl.config import registry as components
+from sumlctl.config import Pipeline, parsing, registry, shipped
 from sumlctl.config.sections import Data, Evaluation
 from sumlctl.errors import SumlError
-from sumlctl.workflow import matrix
-from sumlctl.workflow import step_options as for_run
+from sumlctl.workflow import matrix, step_options
 from sumlctl.workflow.step_options import STEPS, ForRun, Paper
 from sumlctl.workspace import Workspace
 
@@ -59,7 +56,7 @@ class Cell:
     @property
     def uses_tpv(self) -> bool:
         """Whether third-person clips matter to it."""
-        return components.fold(_method(self.raw)) != components.fold(_ALONE)
+        return registry.fold(_method(self.raw)) != registry.fold(_ALONE)
 
     @property
     def datasets(self) -> list[str]:
@@ -140,16 +137,16 @@ def read(name: str, workspace: Workspace, overrides: Sequence[str] = ()) -> Reci
     faults: list[str] = []
     raw = config.read(path, faults, own=workspace.pipelines)
     blocks = matrix.blocks(raw.get("matrix", []), faults)
-    reported = for_run.paper(raw.get("paper", {}), faults)
+    reported = step_options.paper(raw.get("paper", {}), faults)
     config.refuse(path, faults)
     cells = []
     for values, common, parts in matrix.cells(blocks, overrides, faults):
-        said = [*(f"{key}={settings.toml(value)}" for key, value in values.items()), *common]
+        said = [*(f"{key}={parsing.toml(value)}" for key, value in values.items()), *common]
         cell_raw = config.read(path, faults, said, own=workspace.pipelines)
         method = _method(cell_raw)
         label = _joined(parts) or method
         group = _joined({key: text for key, text in parts.items() if key != "seed"}) or method
-        parts_of_it = (for_run.said(cell_raw, faults), *_sections(cell_raw, faults))
+        parts_of_it = (step_options.said(cell_raw, faults), *_sections(cell_raw, faults))
         run = f"{name}.{label}" if blocks else name
         cells.append(Cell(label, group, run, values, tuple(said), path, cell_raw, *parts_of_it))
     config.refuse(path, list(dict.fromkeys(faults)))
@@ -173,7 +170,7 @@ def _method(raw: Mapping[str, Any]) -> str:
 def _sections(raw: Mapping[str, Any], faults: list[str]) -> Iterator[Any]:
     for key, section in (("data", Data), ("evaluation", Evaluation)):
         said = raw.get(key, {})  # where it is no section, the check of the whole tells so
-        yield settings.parse(section, said if isinstance(said, dict) else {}, faults, f"{key}.")
+        yield parsing.parse(section, said if isinstance(said, dict) else {}, faults, f"{key}.")
 
 
 def _check_cells(path: Path, cells: Sequence[Cell]) -> None:
@@ -185,5 +182,5 @@ def _check_cells(path: Path, cells: Sequence[Cell]) -> None:
     for cell in cells:
         against = cell.said.cam.against
         if against and against not in labels:
-            faults.append(f"cam.against = {settings.toml(against)} is no cell of the matrix")
+            faults.append(f"cam.against = {parsing.toml(against)} is no cell of the matrix")
     config.refuse(path, list(dict.fromkeys(faults)))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sumlctl.config import parsing as settings
+from sumlctl.config import parsing
 from sumlctl.config.parsing import limits
 from sumlctl.errors import nearest_names
 from sumlctl.mining.options import MiningOptions
@@ -90,7 +90,7 @@ class ForRun:
 def _unknown_step(name: str) -> str:
     near = nearest_names(name, STEPS)
     hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(STEPS)}"
-    return f"steps: {settings.toml(name)} is no step, {hint}"
+    return f"steps: {parsing.toml(name)} is no step, {hint}"
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Paper:
 def said(raw: Mapping[str, Any], faults: list[str]) -> ForRun:
     """What a pipeline says for `run` alone."""
     keys = ForRun.__dataclass_fields__
-    return settings.parse(ForRun, {k: raw[k] for k in keys if k in raw}, faults)
+    return parsing.parse(ForRun, {k: raw[k] for k in keys if k in raw}, faults)
 
 
 def paper(raw: Any, faults: list[str]) -> Paper:

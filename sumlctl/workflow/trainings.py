@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from sumlctl import console
-from sumlctl.config import documents
-from sumlctl.config import parsing as settings
+from sumlctl.config import documents, parsing
 from sumlctl.errors import SumlError
-from sumlctl.workflow import provenance_records as receipts
+from sumlctl.workflow import records
 from sumlctl.workflow.recipe import Cell
 from sumlctl.workflow.step import Step
 from sumlctl.workspace import Workspace
@@ -54,7 +53,7 @@ def ready(workspace: Workspace, cell: Cell, step: Step, again: bool) -> tuple[st
         _make_room(workspace, folder)
     if not again and (equal := _equal_run(workspace, wanted)):
         _take_over(workspace, equal, folder)
-        receipts.leave(workspace, step)
+        records.leave(workspace, step)
         return ()
     return step.words
 
@@ -64,12 +63,12 @@ def _changed(workspace: Workspace, folder: Path, wanted: Mapping[str, Any], step
     from sumlctl.learning.training import runs
 
     begun_as, tables_then, _ = runs.begun(folder)
-    changed = receipts.differences(settings.flat(begun_as), wanted)
+    changed = records.differences(parsing.flat(begun_as), wanted)
     tables = (path for path in step.inputs if path.suffix == ".parquet")
     altered = [
         f"input {name} changed"
         for name, path in ((t.relative_to(workspace.root).as_posix(), t) for t in tables)
-        if tables_then.get(name, "") != receipts.mark(path).sha256
+        if tables_then.get(name, "") != records.mark(path).sha256
     ]
     for text in (*changed, *altered):
         console.note(f"{workspace.relative(folder)} is another run: {text}")
@@ -89,13 +88,13 @@ def _make_room(workspace: Workspace, folder: Path) -> None:
 def _equal_run(workspace: Workspace, wanted: Mapping[str, Any]) -> Path | None:
     """A finished run with the same settings, of the same inputs as they are now."""
     for folder in reversed(workspace.runs()):
-        receipt = receipts.read(folder / "receipts" / "train.json")
+        receipt = records.read(folder / "receipts" / "train.json")
         if (
             receipt
-            and not receipts.other_version(receipt)
-            and not receipts.differences(receipt.settings, wanted)
-            and not receipts.other_inputs(workspace, receipt)
-            and receipts.other_outputs(workspace, receipt) == ([], [])
+            and not records.other_version(receipt)
+            and not records.differences(receipt.settings, wanted)
+            and not records.other_inputs(workspace, receipt)
+            and records.other_outputs(workspace, receipt) == ([], [])
         ):
             return folder
     return None

@@ -23,13 +23,13 @@ import hypothesis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from sumlctl.config import registry as components
+from sumlctl.config import registry
 from sumlctl.errors import SumlError
 
 # Libraries that look about when they are imported do so before anyone watches.
-for _kind in components.KINDS:
-    for _name in components.names(_kind):
-        components.load(_kind, _name)
+for _kind in registry.KINDS:
+    for _name in registry.names(_kind):
+        registry.load(_kind, _name)
 
 FUZZ_S = float(os.environ.get("SUMLCTL_FUZZ_S", "0"))
 _EXAMPLES, _BATCH = 50, 300

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from sumlctl import config
 from sumlctl.config import dataset as cards
-from sumlctl.config import parsing as settings
-from sumlctl.config import shipped
+from sumlctl.config import parsing, shipped
 from sumlctl.datasets.index import index
 from sumlctl.workflow import recipe
 from sumlctl.workspace import Workspace
@@ -62,7 +61,7 @@ def _nested(raw: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _toml(raw: dict[str, Any]) -> str:
-    return "".join(f"{settings.toml(k)} = {settings.toml(v)}\n" for k, v in raw.items())
+    return "".join(f"{parsing.toml(k)} = {parsing.toml(v)}\n" for k, v in raw.items())
 
 
 def _changes(kind: str) -> st.SearchStrategy[list[tuple[str, Any]]]:
@@ -136,7 +135,7 @@ def test_values_in_pipelines_and_overrides(tmp_path: Path) -> None:
         config.load(path, overrides)
 
     assigned = st.builds(
-        lambda key, value: f"{key}={settings.toml(value)}",
+        lambda key, value: f"{key}={parsing.toml(value)}",
         st.sampled_from(KEYS["pipeline"]),
         VALUES,
     )

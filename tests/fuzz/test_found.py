@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from sumlctl import config, tables
-from sumlctl.config import parsing as settings
+from sumlctl.config import parsing
 from sumlctl.datasets.index import index
 from sumlctl.errors import SumlError
 from sumlctl.jobs.executors import Limits
@@ -25,8 +25,7 @@ from sumlctl.learning.training import runs, savepoints
 from sumlctl.learning.training.runlog import RunLog
 from sumlctl.learning.weights import channels, convert, read
 from sumlctl.report.content import training
-from sumlctl.workflow import lineage, recipe
-from sumlctl.workflow import provenance_records as receipts
+from sumlctl.workflow import lineage, recipe, records
 from sumlctl.workspace import Workspace
 from tests.annotation_files import KITCHEN, kitchen_row, write_card, write_csv, write_jsonl
 from tests.builders import write_clips
@@ -77,7 +76,7 @@ def test_cards(tmp_path: Path, workspace: Workspace, change: str) -> None:
         write_csv(tmp_path / f"{name}.csv", [kitchen_row(name, "v1", "4", "5")])
     try:
         raw = tomllib.loads(path.read_text()) | tomllib.loads(change)
-        text = "".join(f"{key} = {settings.toml(value)}\n" for key, value in raw.items())
+        text = "".join(f"{key} = {parsing.toml(value)}\n" for key, value in raw.items())
     except (ValueError, RecursionError):
         text = f"{path.read_text()}\n{change}"
     path.write_text(text, encoding="utf-8")
@@ -112,7 +111,7 @@ def test_overrides(workspace: Workspace, text: str) -> None:
 
 def test_a_title_with_delete_comes_back(tmp_path: Path) -> None:
     title = "a\x7fb"
-    assert tomllib.loads(f"title = {settings.toml(title)}") == {"title": title}
+    assert tomllib.loads(f"title = {parsing.toml(title)}") == {"title": title}
 
 
 def test_a_video_id_longer_than_names_of_files(tmp_path: Path, workspace: Workspace) -> None:
@@ -208,7 +207,7 @@ def test_records(workspace: Workspace, content: str) -> None:
     (run / "pipeline.toml").write_text(PIPELINE)
     (run / "log.jsonl").write_text(f"{content}\n")
     (root / "u.json").write_text(content)
-    assert receipts.read(root / "u.json") is None
+    assert records.read(root / "u.json") is None
     assert "not a run" in refused(lambda: runs.begun(run), root)
     assert RunLog(run, active=True).read("validation") == []
     assert "no step" in refused(lambda: training.read(run / "log.jsonl"), root)

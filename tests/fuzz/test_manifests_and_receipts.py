@@ -28,8 +28,7 @@ from sumlctl.tables import provenance
 from sumlctl.tables.narration_vectors import Narrated
 from sumlctl.video import quarantine
 from sumlctl.video.clip_cache import manifest
-from sumlctl.workflow import lineage
-from sumlctl.workflow import provenance_records as receipts
+from sumlctl.workflow import lineage, records
 from sumlctl.workflow.step import Step
 from sumlctl.workspace import Workspace
 from tests.builders import segment_row
@@ -74,7 +73,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 def readers(workspace: Workspace, path: Path) -> Iterator[Callable[[], Any]]:
     """All that reads a table; what one of them refuses the next one may take."""
     yield lambda: provenance.of(path)
-    yield lambda: receipts.mark(path)
+    yield lambda: records.mark(path)
     yield lambda: quarantine.digest(path)
     yield lambda: quarantine.now(workspace, ["ego"])
     yield lambda: lineage.trace(workspace, path)
@@ -223,7 +222,7 @@ def test_records(tmp_path: Path) -> None:
     settings = {"encoder": "a", "n": 1}
     receipt = workspace.receipt("embed", "it")
     step = Step("embed", "it", ("embed", "it"), receipt, (made,), (made,), lambda: settings)
-    receipts.leave(workspace, step)
+    records.leave(workspace, step)
     run = workspace.run("r")
     run.mkdir(parents=True)
     log = RunLog(run, active=True)
@@ -241,7 +240,7 @@ def test_records(tmp_path: Path) -> None:
             yield lambda only=only: list(
                 work.do(double, [unit], Here(), Limits(9.0), only_failed=only)
             )
-        yield lambda: receipts.state(workspace, step)
+        yield lambda: records.state(workspace, step)
         yield lambda: lineage.trace(workspace, made)
         yield lambda: runs.begun(run)
         yield lambda: log.read("validation")

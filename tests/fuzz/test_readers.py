@@ -14,7 +14,7 @@ import pytest
 from hypothesis import strategies as st
 
 from sumlctl.datasets.index import index
-from sumlctl.tables import unpickle as plain_pickle
+from sumlctl.tables import unpickle
 from sumlctl.workspace import Workspace
 from tests.annotation_files import (
     epic_row,
@@ -198,6 +198,6 @@ def test_pickles(tmp_path: Path) -> None:
 
     def target(content: bytes) -> None:
         path.write_bytes(content)
-        plain_pickle.load(path)
+        unpickle.load(path)
 
     fuzz("readers", target, mutated(*PICKLES) | st.binary(max_size=40), tmp_path, SHARE)

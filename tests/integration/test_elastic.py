@@ -44,16 +44,16 @@ def read(world, tmp_path_factory):
 
 
 def _noting(notes: Path, words: list[str]) -> None:
-    from sumlctl.learning.data import requests as reading
+    from sumlctl.learning.data import requests
 
-    decode = reading.read_frames
+    decode = requests.read_frames
 
     def noted(path, times_s, **options):
         with (notes / os.environ["RANK"]).open("a") as file:
             file.write(f"{path.parts[-3]}/{path.stem} {times_s}\n")
         return decode(path, times_s, **options)
 
-    reading.read_frames = noted
+    requests.read_frames = noted
     forked.command_here(words)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sumlctl import config
-from sumlctl.config import parsing as settings
+from sumlctl.config import parsing
 from sumlctl.errors import SumlError
 
 
@@ -37,7 +37,7 @@ def test_another_method_of_the_child_drops_the_options_of_the_parents(own):
     assert own(p=parent, c='extends = "p"\n[loss]\nname = "SumL"').loss.options["sigma"] == 0.2
     other = own(p=parent, c='extends = "p"\n[loss]\nname = "triplet"')
     options = {"margin": 0.1, "negative": "fpv", "w_t": 0.1, "w_a": 0.02}
-    assert other.loss == settings.Component("triplet", options)
+    assert other.loss == parsing.Component("triplet", options)
 
 
 def test_the_users_pipeline_shadows_the_shipped_one_that_is_extended(tmp_path):

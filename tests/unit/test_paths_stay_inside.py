@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sumlctl import config
-from sumlctl.config import registry as components
+from sumlctl.config import registry
 from sumlctl.datasets.index import index
 from sumlctl.errors import SumlError
 from sumlctl.learning.data import clips
@@ -132,9 +132,9 @@ def test_a_pipeline_makes_nothing_elsewhere(workspace: Workspace) -> None:
     "name", ["os.system", "os", "../lemma", "sumlctl.datasets.epic", "epic.read", "index", ""]
 )
 def test_only_parts_of_the_program_are_imported(workspace: Workspace, name: str) -> None:
-    for kind in components.KINDS:
+    for kind in registry.KINDS:
         with pytest.raises(SumlError, match="no such"):
-            components.load(kind, name)
+            registry.load(kind, name)
 
 
 @pytest.mark.parametrize(
@@ -147,12 +147,12 @@ def test_a_template_of_paths_reaches_into_nothing(workspace: Workspace, template
 
 
 def test_a_receipt_that_names_a_device_ends(workspace: Workspace) -> None:
-    from sumlctl.workflow import provenance_records as receipts
+    from sumlctl.workflow import records
 
-    assert receipts.mark(Path("/dev/zero")) == receipts.Mark("")
-    assert receipts.mark(Path("a\0b")) == receipts.Mark("")
+    assert records.mark(Path("/dev/zero")) == records.Mark("")
+    assert records.mark(Path("a\0b")) == records.Mark("")
     fifo = workspace.root / "fifo"
     workspace.root.mkdir()
     os.mkfifo(fifo)
-    assert receipts.mark(fifo) == receipts.Mark("")
+    assert records.mark(fifo) == records.Mark("")
     assert lineage.trace(workspace, fifo)["fifo"].status == lineage.UNKNOWN

@@ -13,7 +13,7 @@ import sumlctl
 PACKAGE = Path(sumlctl.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 # Between a process and those that it started itself, through pipes that nobody else has.
-OWN_PROCESSES = {"engine/worker.py", "engine/ray.py", "engine/supervise.py"}
+OWN_PROCESSES = {"jobs/worker.py", "jobs/ray.py", "jobs/pool.py"}
 MODULES = {"yaml", "marshal", "shelve", "dill", "cloudpickle", "joblib", "tarfile", "pty", "code"}
 CALLS = {
     *("eval", "exec", "compile", "__import__", "os.system", "os.popen", "os.startfile"),
@@ -52,13 +52,13 @@ def test_nothing_that_is_read_is_run(path: Path) -> None:
         if name in ("pickle.load", "pickle.loads", "pickle.Unpickler"):
             assert here in OWN_PROCESSES
         if name.endswith("torch.load"):
-            assert here == "learning/torch_files.py"
+            assert here == "learning/weights/torch_files.py"
             assert keyword(call, "weights_only") == "True"
         if name in ("np.load", "numpy.load"):
             assert keyword(call, "allow_pickle") == "False"
         if name in ("json.load", "json.loads"):  # through `documents`, which bounds the nesting
             assert here in {
-                *("documents.py", "tables.py", "engine/units.py", "datasets/synthetic.py"),
+                *("config/documents.py", "tables/io.py", "jobs/units.py", "datasets/synthetic.py"),
                 "evaluation/submission.py",
             }
 
@@ -71,8 +71,8 @@ def test_torch_files_and_pickles_have_one_reader_each() -> None:
         if name.endswith("torch.load") or "Unpickler(" in f"{name}("
     }
     assert found == {
-        "learning/torch_files.py": "torch.load",
-        "plain_pickle.py": "_PlainUnpickler",
+        "learning/weights/torch_files.py": "torch.load",
+        "tables/unpickle.py": "_PlainUnpickler",
     }
 
 
@@ -84,7 +84,7 @@ def test_modules_are_imported_by_name_where_the_name_is_the_programs_own() -> No
         if name.endswith("import_module")
     }
     assert found == {
-        "components.py",  # one of the names that it has listed
+        "config/registry.py",  # one of the names that it has listed
         *("evaluation/bootstrap.py", "evaluation/compare.py", "evaluation/evaluate.py"),
         "learning/training/runlog.py",  # TensorBoard and Weights & Biases
     }

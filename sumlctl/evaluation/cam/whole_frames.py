@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sumlctl.config.sections import Input
-from sumlctl.learning.data import requests as reading
+from sumlctl.learning.data import requests
 from sumlctl.learning.data.clips import Clip
 from sumlctl.learning.data.ordered_reads import One, batched, in_turn
 from sumlctl.learning.data.reader import Reader
@@ -49,7 +49,7 @@ class WholeFrames:
     def _wanted(self, clip: Clip) -> One[Window]:
         settings = self.settings
         times_s = clip.window(settings.frames, settings.stride, 0.5)
-        window = reading.Window(clip, times_s, max(settings.crop, _DRAWN))
+        window = requests.Window(clip, times_s, max(settings.crop, _DRAWN))
         return One(window, lambda pixels: Window(self._cut(pixels).copy(), times_s))
 
     def _cut(self, pixels: np.ndarray) -> np.ndarray:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from sumlctl import console, tables
-from sumlctl.config import registry as components
+from sumlctl.config import registry
 from sumlctl.errors import SumlError, unknown_name
 from sumlctl.evaluation import trained
-from sumlctl.evaluation.retrieval import search_sets as sides
+from sumlctl.evaluation.retrieval import search_sets
 from sumlctl.evaluation.retrieval.ranking import Ranking, Tally
 from sumlctl.evaluation.retrieval.relevance import KINDS, Relevance
 from sumlctl.evaluation.retrieval.search_sets import Encode, Side
@@ -133,16 +133,18 @@ def retrieve(
     for viewpoint in {query, view} - {"text"}:
         main.branch(viewpoint)
     splits = {"fpv": question.split, "tpv": question.tpv_split or question.split}
-    base = sides.seen(workspace, main, view, splits[view], views)
+    base = search_sets.seen(workspace, main, view, splits[view], views)
     narrated = _narrated(workspace, main, question, [v for v in (query, view) if v != "text"])
     if query != "text":
-        queries = sides.seen(workspace, main, query, splits[query], views)
+        queries = search_sets.seen(workspace, main, query, splits[query], views)
     else:
         assert narrated is not None
         _say_whether_text_was_learned(main)
         given = question.texts
         queries = (
-            sides.asked(given, base, narrated, encode) if given else sides.told(base, narrated)
+            search_sets.asked(given, base, narrated, encode)
+            if given
+            else search_sets.told(base, narrated)
         )
     _check_dimensions(main, queries, base)
     relevance = _relevance(question, queries, base, narrated)
@@ -208,7 +210,7 @@ def _narrated(
 
 def _say_whether_text_was_learned(main: Trained) -> None:
     part = main.pipeline.loss
-    if not components.load("losses", part.name)(**part.options).compares_text:
+    if not registry.load("losses", part.name)(**part.options).compares_text:
         console.warn(f"{part.name} never compares clips with narrations: expect chance")
 
 

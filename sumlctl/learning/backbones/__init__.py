@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sumlctl.config import registry as components
+from sumlctl.config import registry
 
 
 def build(name: str, **kwargs: Any) -> Any:
@@ -21,4 +21,4 @@ def build(name: str, **kwargs: Any) -> Any:
         SumlError: no such backbone.
         ValueError: a value that is impossible for it.
     """
-    return components.load("backbones", name)(**kwargs)
+    return registry.load("backbones", name)(**kwargs)

@@ -17,8 +17,8 @@ import numpy as np
 from sumlctl import console
 from sumlctl.config import Pipeline
 from sumlctl.errors import InstallationError, ProgramError, SumlError
-from sumlctl.jobs import pool as supervise
-from sumlctl.learning.data import requests as reading
+from sumlctl.jobs import pool
+from sumlctl.learning.data import requests
 from sumlctl.learning.data.decoded_clips import ClipCache
 from sumlctl.learning.data.requests import Failure, Request, Window
 from sumlctl.video import quarantine
@@ -121,10 +121,10 @@ class Reader:
     """
 
     def __init__(self, workers: int, timeout_s: float, memory_mb: int, cache_mb: int = 0) -> None:
-        self._pool: supervise.Pool | None = None
+        self._pool: pool.Pool | None = None
         if workers:
-            self._pool = supervise.Pool(
-                reading.answer, workers, deadline_s=timeout_s, memory_mb=memory_mb, borrow=True
+            self._pool = pool.Pool(
+                requests.answer, workers, deadline_s=timeout_s, memory_mb=memory_mb, borrow=True
             )
         # A clip is in memory twice while a worker puts its frames together.
         self._cache = ClipCache(cache_mb * 2**20, memory_mb * 2**20 // 4)
@@ -227,14 +227,14 @@ class Reader:
             self._pool.submit(asked, asked.request(), first=first)
             return
         try:
-            self._hear(asked, reading.answer(asked.request()))
+            self._hear(asked, requests.answer(asked.request()))
         except SumlError as error:
-            self._hear(asked, supervise.Failure(str(error), error=error))
+            self._hear(asked, pool.Failure(str(error), error=error))
 
     def _hear(self, asked: _Asked, answer: Any) -> None:
         if asked.whole:
             self._cache.release(asked.window)
-        if isinstance(answer, supervise.Failure):
+        if isinstance(answer, pool.Failure):
             self._hear_failure(asked, answer)
             return
         self.sound.add(asked.window.file)
@@ -246,7 +246,7 @@ class Reader:
             pixels = self._cache.window(asked.window)
         self._ready.append((asked.key, pixels))
 
-    def _hear_failure(self, asked: _Asked, failure: supervise.Failure) -> None:
+    def _hear_failure(self, asked: _Asked, failure: pool.Failure) -> None:
         if isinstance(failure.error, InstallationError):
             raise failure.error
         clip_id, file = asked.window.clip.clip_id, asked.window.file

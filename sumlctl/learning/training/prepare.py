@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from sumlctl import console
-from sumlctl.config import Pipeline
-from sumlctl.config import registry as components
+from sumlctl.config import Pipeline, registry
 from sumlctl.errors import SumlError
 from sumlctl.learning import two_view
 from sumlctl.learning.data import pair_statistics, pairs
@@ -59,7 +58,7 @@ def prepare(
     Raises:
         SumlError: a table is missing or does not fit.
     """
-    method = components.load("losses", pipeline.loss.name)(**pipeline.loss.options)
+    method = registry.load("losses", pipeline.loss.name)(**pipeline.loss.options)
     chosen = pairs.choose(workspace, pipeline.data, method.uses_tpv)
     pipeline = as_started(replace(pipeline, data=chosen))
     if pipeline.encoders.init:

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sumlctl import config, console, tables
-from sumlctl.config import Pipeline, documents
-from sumlctl.config import parsing as settings
+from sumlctl.config import Pipeline, documents, parsing
 from sumlctl.errors import SumlError
 from sumlctl.learning.training.runlog import RunLog
 from sumlctl.tables import provenance
@@ -62,7 +61,7 @@ def claim(
     try:
         beside.mkdir(parents=True)
         with tables.whole_file(beside / "pipeline.toml") as path:
-            path.write_text(settings.dump(pipeline), encoding="utf-8")
+            path.write_text(parsing.dump(pipeline), encoding="utf-8")
         number, left_out = next_number(workspace), quarantined or {}
         RunLog(beside, True).write("begun", number=number, inputs=inputs, quarantined=left_out)
         folder = _named(workspace, beside, name, given=run is not None)
@@ -118,7 +117,7 @@ def go_on(workspace: Workspace, pipeline: Pipeline, run: str, inputs: dict[str, 
     before = begun(path.parent)
     kept = replace(before.pipeline, devices=pipeline.devices, nodes=pipeline.nodes)
     kept, asked = (on_other_processes(p, before.pipeline) for p in (kept, pipeline))
-    if changed := settings.changes(settings.flat(kept), settings.flat(asked)):
+    if changed := parsing.changes(parsing.flat(kept), parsing.flat(asked)):
         raise SumlError(
             f"--resume {run}",
             "settings changed since the run began",

@@ -12,8 +12,7 @@ import torch
 from lightning_fabric import Fabric
 
 from sumlctl import console
-from sumlctl.config import Pipeline
-from sumlctl.config import parsing as settings
+from sumlctl.config import Pipeline, parsing
 from sumlctl.config.sections import Stage
 from sumlctl.errors import WriteError
 from sumlctl.jobs import locks
@@ -102,7 +101,7 @@ def _train(
     elif fabric.is_global_zero:
         inputs, without = prepared.pairs.inputs, prepared.quarantined
         folder = runs.claim(workspace, prepared.pipeline, run, inputs, without)
-        console.note(settings.dump(prepared.pipeline))
+        console.note(parsing.dump(prepared.pipeline))
     folder = Path(fabric.broadcast(str(folder)))
     pipeline = prepared.pipeline
     if begun:

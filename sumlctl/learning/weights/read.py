@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sumlctl.errors import SumlError
 from sumlctl.learning.weights import caffe2, channels, layouts, names, torch_files
-from sumlctl.tables import unpickle as plain_pickle
+from sumlctl.tables import unpickle
 
 FORMAT = "sumlctl.checkpoint/1"
 _EXPECTED = "weights of PySlowFast, Ego-Exo, SUM-L, pytorchvideo, Caffe2's model zoo or sumlctl"
@@ -101,7 +101,7 @@ def _content(path: Path) -> tuple[Any, bool]:
     start = torch_files.beginning(path)
     is_torch = start.startswith(torch_files.ZIP) or start == torch_files.LEGACY
     try:
-        return (torch_files if is_torch else plain_pickle).load(path), is_torch
+        return (torch_files if is_torch else unpickle).load(path), is_torch
     except SumlError as error:
         _refuse(path, error.got)
 

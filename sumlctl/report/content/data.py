@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from sumlctl import tables
-from sumlctl.config import dataset as cards
+from sumlctl.config import dataset
 from sumlctl.config.dataset import Card
 from sumlctl.datasets import index
 from sumlctl.errors import SumlError
@@ -59,6 +59,6 @@ def _dataset(workspace: Workspace, name: str) -> dict[str, Any]:
 
 def _card(workspace: Workspace, name: str) -> Card | None:
     try:
-        return cards.load(name, workspace)
+        return dataset.load(name, workspace)
     except SumlError:  # the table outlives its card
         return None

@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from sumlctl import console
-from sumlctl.jobs import pool as supervise
+from sumlctl.jobs import pool
 from sumlctl.jobs.executors import HERE, Executor, Limits
 from sumlctl.jobs.units import Failed, Unit, Work
 from sumlctl.video.clip_cache import manifest
@@ -133,7 +133,7 @@ def _make(store: _Store, work: Work, executor: Executor, only_failed: bool) -> d
     failed: dict[str, str] = {}
     todo = {file.unit: file for file in store.plan.todo}
     frames = sum(file.frames for file in store.plan.todo)
-    limits = Limits(_DEADLINE_S, supervise.DECODING_MB)
+    limits = Limits(_DEADLINE_S, pool.DECODING_MB)
     written = done = 0
     finished: list[Unit] = []
     results: Any = work.do(make, [*todo], executor, limits, only_failed=only_failed)

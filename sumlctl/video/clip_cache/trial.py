@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from sumlctl.jobs import pool as supervise
+from sumlctl.jobs import pool
 from sumlctl.video.clip_cache.encode import check_encoder
 from sumlctl.video.clip_cache.make import Cost, Job, try_out
 from sumlctl.video.clip_cache.plan import Wanted, plan
@@ -63,10 +63,10 @@ def estimate(dataset: str, workspace: Workspace, wanted: Wanted, *, jobs: int = 
     chosen = {_short(file.job): file for file in work.todo[step // 2 :: step][:_TRIALS]}
     costs: list[Cost] = []
     failed: dict[str, str] = {}
-    for job, result in supervise.run(
-        try_out, chosen, jobs=jobs, deadline_s=_DEADLINE_S, memory_mb=supervise.DECODING_MB
+    for job, result in pool.run(
+        try_out, chosen, jobs=jobs, deadline_s=_DEADLINE_S, memory_mb=pool.DECODING_MB
     ):
-        if isinstance(result, supervise.Failure):
+        if isinstance(result, pool.Failure):
             failed[chosen[job].video_id] = result.reason
         else:
             costs.append(result)

@@ -125,10 +125,10 @@ def test_the_whole_way(indexed: Workspace, sumlctl, tmp_path: Path) -> None:
 
 
 def test_a_plan_does_nothing(indexed: Workspace, sumlctl, monkeypatch) -> None:
-    from sumlctl.mining import cost as plan
+    from sumlctl.mining import cost
 
-    slow = plan.Speed(exact=1e9, lists=1e9, proof_s=0.0, disk=1e9)
-    monkeypatch.setattr(plan, "measure", lambda dimension: slow)
+    slow = cost.Speed(exact=1e9, lists=1e9, proof_s=0.0, disk=1e9)
+    monkeypatch.setattr(cost, "measure", lambda dimension: slow)
     sumlctl("embed", "--encoder", "hashed")
     done = sumlctl("mine-pairs", "--fpv", "ego", "--tpv", "exo", "--plan", "--json")
     told = json.loads(done.out)

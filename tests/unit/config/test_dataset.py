@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sumlctl.config import dataset as card
-from sumlctl.config import shipped
+from sumlctl.config import dataset, shipped
 from sumlctl.errors import SumlError
 
 SOUND = """
@@ -35,7 +34,7 @@ train = { fpv = 10, tpv = 20, videos = 4 }
 def parse(tmp_path, text):
     path = tmp_path / "kitchens.toml"
     path.write_text(text)
-    return card.parse(path)
+    return dataset.parse(path)
 
 
 def fault(tmp_path, text):
@@ -69,7 +68,7 @@ def test_a_rate_that_is_none_is_a_fault(tmp_path, fps):
 
 def test_the_rates_of_the_published_folders():
     epic, lemma = (
-        card.parse(shipped.available("manifests", Path("none"))[name])
+        dataset.parse(shipped.available("manifests", Path("none"))[name])
         for name in ("ek100", "lemma")
     )
     assert (epic.folder_fps("P01_01"), epic.folder_fps("P01_101")) == (60.0, 50.0)
@@ -83,8 +82,8 @@ def test_a_sound_card(tmp_path):
     assert found.viewpoints == ("fpv", "tpv")
     assert (found.reader, found.options) == ("tabular", {"files": {"train": "train.csv"}})
     assert found.videos == ("{participant}/{video_id}.mp4", "{video_id}.mp4")
-    assert found.vocabulary["verbs"] == card.VocabularySource(size=2, names=("take", "put"))
-    assert found.vocabulary["nouns"] == card.VocabularySource(
+    assert found.vocabulary["verbs"] == dataset.VocabularySource(size=2, names=("take", "put"))
+    assert found.vocabulary["nouns"] == dataset.VocabularySource(
         size=3, file="nouns.csv", id="number", name="noun", forms="words"
     )
     assert found.expected == {
@@ -190,12 +189,12 @@ def test_a_card_that_is_not_text(tmp_path):
     path = tmp_path / "kitchens.toml"
     path.write_bytes(b"\x89PNG\r\n\x1a\n\xff")
     with pytest.raises(SumlError, match="not valid TOML"):
-        card.parse(path)
+        dataset.parse(path)
 
 
 def test_an_unknown_dataset_gets_the_nearest_names(workspace):
     with pytest.raises(SumlError) as caught:
-        card.load("ek5", workspace)
+        dataset.load("ek5", workspace)
     assert str(caught.value).startswith("command line: no such dataset, got 'ek5'; expected one of")
     assert "Did you mean ek55" in str(caught.value)
 
@@ -203,8 +202,8 @@ def test_an_unknown_dataset_gets_the_nearest_names(workspace):
 def test_the_workspaces_card_comes_first(workspace):
     workspace.manifests.mkdir(parents=True)
     (workspace.manifests / "ek55.toml").write_text(SOUND)
-    assert card.load("ek55", workspace).title == "Kitchens"
-    assert card.load("ek100", workspace).title == "EPIC-KITCHENS-100"
+    assert dataset.load("ek55", workspace).title == "Kitchens"
+    assert dataset.load("ek100", workspace).title == "EPIC-KITCHENS-100"
 
 
 @pytest.mark.parametrize(
@@ -229,13 +228,13 @@ def test_the_workspaces_card_comes_first(workspace):
     ],
 )
 def test_the_papers_datasets_have_their_published_numbers(name, sizes, expected):
-    found = card.parse(shipped.find("manifests", name, Path("nowhere")))
+    found = dataset.parse(shipped.find("manifests", name, Path("nowhere")))
     assert {kind: source.size for kind, source in found.vocabulary.items()} == sizes
     assert found.expected == expected
 
 
 def test_ek55_holds_out_the_videos_of_the_literature():
-    found = card.parse(shipped.find("manifests", "ek55", Path("nowhere")))
+    found = dataset.parse(shipped.find("manifests", "ek55", Path("nowhere")))
     assert sorted(found.options["validation_videos"]) == [
         *("P01_18", "P02_09", "P03_27", "P04_04", "P07_07", "P08_20", "P15_01"),
         *("P22_08", "P24_03", "P25_01", "P26_05", "P28_02", "P30_04", "P31_04"),

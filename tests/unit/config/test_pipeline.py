@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from sumlctl import config
-from sumlctl.config import parsing as settings
-from sumlctl.config import shipped
+from sumlctl.config import parsing, shipped
 from sumlctl.errors import SumlError
 
 OTHER_LOSS = {"margin": 0.3, "negative": "fpv", "w_t": 0.1, "w_a": 0.02}
@@ -66,7 +65,7 @@ def test_another_method_drops_the_options_of_the_former(load):
     text = '[loss]\nname = "sum-l"\nsigma = 0.2'
     assert load(text).loss.options["sigma"] == 0.2
     assert load(text, "loss.name=sum-l").loss.options["sigma"] == 0.2
-    expected = settings.Component("triplet", OTHER_LOSS)
+    expected = parsing.Component("triplet", OTHER_LOSS)
     assert load(text, "loss.name=triplet", "loss.margin=0.3").loss == expected
     assert load(text, "loss.margin=0.3", "loss.name=triplet").loss == expected
 
@@ -199,7 +198,7 @@ def test_a_profile_leaves_alone_what_a_method_does_not_have(tmp_path):
 
 
 def told(before, after) -> list[str]:
-    return settings.changes(settings.flat(before), settings.flat(after))
+    return parsing.changes(parsing.flat(before), parsing.flat(after))
 
 
 def test_changes_name_the_settings_but_not_neutral_ones(load):
@@ -225,13 +224,13 @@ def test_not_toml(load):
 def test_shipped_pipelines_load_and_survive_a_round_trip(name, tmp_path):
     pipeline = config.load(shipped.find("pipelines", name, Path("none")))
     path = tmp_path / "again.toml"
-    path.write_text(settings.dump(pipeline), encoding="utf-8")
+    path.write_text(parsing.dump(pipeline), encoding="utf-8")
     assert config.load(path) == pipeline
 
 
 def test_strings_survive_a_round_trip(load, tmp_path):
     odd = 'a "quoted" \\ name\twith ü and 😀'
-    dumped = settings.dump(load(f"[data]\nfpv = {settings.toml(odd)}"))
+    dumped = parsing.dump(load(f"[data]\nfpv = {parsing.toml(odd)}"))
     assert tomllib.loads(dumped)["data"]["fpv"] == odd
 
 
@@ -259,18 +258,18 @@ def test_rate_is_a_number_or_a_word(load):
 
 def test_fingerprints_of_settings_that_came_later(load):
     """At their defaults these are as if they were not there, as in what earlier versions wrote."""
-    usual = settings.flat(load(""))
+    usual = parsing.flat(load(""))
     assert "decoder" not in usual and "input.rate" not in usual
-    assert set(settings.section_facts(load("").input)) == {
+    assert set(parsing.section_facts(load("").input)) == {
         "frames",
         "stride",
         "short_side",
         "crop",
         "flip",
     }
-    other = settings.flat(load("", "decoder=pyav", "input.rate=60"))
-    assert settings.changes(usual, other) == [
+    other = parsing.flat(load("", "decoder=pyav", "input.rate=60"))
+    assert parsing.changes(usual, other) == [
         'decoder = "pyav", was nothing',
         "input.rate = 60.0, was nothing",
     ]
-    assert 'decoder = "auto"' in settings.dump(load(""))
+    assert 'decoder = "auto"' in parsing.dump(load(""))

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sumlctl.config import dataset as card
-from sumlctl.config import shipped
+from sumlctl.config import dataset, shipped
 from sumlctl.errors import SumlError
 from sumlctl.workspace import Workspace
 
@@ -19,7 +18,7 @@ def test_the_datasets_of_the_paper_are_shipped():
 
 def test_every_shipped_card_is_sound(workspace):
     for name, path in shipped.available("manifests", NOWHERE).items():
-        assert card.load(name, workspace).path == path
+        assert dataset.load(name, workspace).path == path
 
 
 def test_the_users_card_shadows_the_shipped_one(tmp_path):
@@ -47,4 +46,4 @@ def test_an_unknown_name_gets_the_nearest(tmp_path, kind, word):
 
 def test_a_name_is_no_path(workspace):
     with pytest.raises(SumlError, match="no such dataset"):
-        card.load("../manifests/ek55", Workspace(workspace.root))
+        dataset.load("../manifests/ek55", Workspace(workspace.root))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sumlctl.config import dataset as cards
+from sumlctl.config import dataset
 from sumlctl.datasets.labels import Classes, read_labels
 from sumlctl.errors import SumlError
 from tests.annotation_files import write_card, write_lines
@@ -145,5 +145,5 @@ def test_read_labels_gives_back_lists_as_programs_write_them(tmp_path_factory, l
     )
     cells = [write([NAMES[i] for i in ids]) for ids in lists]
     frame = pl.DataFrame({"v": cells, "_source": [""] * len(cells)})
-    classes = Classes(cards.parse(path), folder, "verbs", frozenset())
+    classes = Classes(dataset.parse(path), folder, "verbs", frozenset())
     assert read_labels(frame, "v", classes).to_list() == lists

@@ -5,7 +5,7 @@ import json
 import polars as pl
 import pytest
 
-from sumlctl.config import dataset as cards
+from sumlctl.config import dataset
 from sumlctl.datasets import new_config, tabular
 from sumlctl.errors import SumlError
 from tests.annotation_files import write_csv
@@ -22,7 +22,7 @@ def guessed(tmp_path, table, viewpoint="fpv", **given):
     """The configuration written for a table, parsed again."""
     path = tmp_path / "mine.toml"
     path.write_text(new_config.guess("mine", table, viewpoint, given))
-    return cards.parse(path)
+    return dataset.parse(path)
 
 
 def read(tmp_path, table, **given):
@@ -70,7 +70,7 @@ def test_guess_takes_ids_viewpoints_and_splits_from_columns(tmp_path):
     card = guessed(tmp_path, table)
     assert card.viewpoints == ("fpv", "tpv")
     assert card.videos == ("{video_id}",)
-    assert card.vocabulary["verbs"] == cards.VocabularySource(size=4)
+    assert card.vocabulary["verbs"] == dataset.VocabularySource(size=4)
     rows = tabular.read(card, tmp_path, tmp_path).rows
     assert rows.select("viewpoint", "split", "verbs").rows() == [
         ("tpv", "train", [3]),
@@ -120,7 +120,7 @@ def test_class_names_of_the_table_are_the_same_in_every_split(tmp_path):
         'actions = "c" }\n'
         '[videos]\npaths = ["{video_id}.mp4"]\n[vocabulary]\nactions = "table"\n'
     )
-    found = tabular.read(cards.parse(path), tmp_path, tmp_path)
+    found = tabular.read(dataset.parse(path), tmp_path, tmp_path)
     assert found.rows["actions"].to_list() == [[2, 1], [0]]
     assert found.rows["actions"].dtype == pl.List(pl.Int32)
     assert found.class_names == {"actions": ["cut", "dry", "wash"]}

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from sumlctl.errors import SumlError
-from sumlctl.evaluation import seed_gains as over_seeds
+from sumlctl.evaluation import seed_gains
 from sumlctl.evaluation.protocols.context import Context
 from tests.unit.evaluation import scoring
 
@@ -38,7 +38,7 @@ def test_differences_are_paired_by_seed_and_averaged():
     target, clips = world()
     first = {seed: predicted(target, 0.5, seed) for seed in (0, 1, 2, 9)}
     second = {seed: predicted(target, 0.7, 50 + seed) for seed in (2, 1, 0, 5)}
-    gain = top_1(over_seeds.gains(first, second, "top_k", Context(clips)))
+    gain = top_1(seed_gains.gains(first, second, "top_k", Context(clips)))
 
     def accuracy(table):
         right = [np.argmax(s) == t[0] for s, t in table.select("scores", "target").iter_rows()]
@@ -53,7 +53,7 @@ def test_differences_are_paired_by_seed_and_averaged():
 def test_a_setup_gains_nothing_over_itself():
     target, clips = world()
     runs = {seed: predicted(target, 0.5, seed) for seed in range(3)}
-    gain = top_1(over_seeds.gains(runs, runs, "top_k", Context(clips)))
+    gain = top_1(seed_gains.gains(runs, runs, "top_k", Context(clips)))
     assert (gain.difference, gain.low, gain.high) == (0, 0, 0)
     assert not gain.sure
 
@@ -62,7 +62,7 @@ def test_one_difference_in_all_seeds_varies_with_the_videos_alone():
     """The interval is then that of the videos: plain resampling of per-video means."""
     target, clips = world()
     one, other = predicted(target, 0.5, 1), predicted(target, 0.7, 2)
-    found = over_seeds.gains(
+    found = seed_gains.gains(
         dict.fromkeys(range(4), one), dict.fromkeys(range(4), other), "top_k", Context(clips)
     )
     gain = top_1(found)
@@ -83,7 +83,7 @@ def test_seeds_vary_like_the_standard_error_of_their_mean():
     outcomes = [1, 1, 0, 1, 0, 1, 1, 0, 0, 1, 1, 0]
     first = dict.fromkeys(range(len(outcomes)), wrong)
     second = {seed: right if one else wrong for seed, one in enumerate(outcomes)}
-    gain = top_1(over_seeds.gains(first, second, "top_k", Context(clips)))
+    gain = top_1(seed_gains.gains(first, second, "top_k", Context(clips)))
     error = np.std(outcomes, ddof=1) / len(outcomes) ** 0.5
     assert gain.high - gain.low == pytest.approx(2 * 1.96 * error, rel=0.1)
 
@@ -92,11 +92,11 @@ def test_one_common_seed_is_too_few():
     target, clips = world()
     run = predicted(target, 0.5, 0)
     with pytest.raises(SumlError, match=r"too few seeds .* got 1; expected at least 2"):
-        over_seeds.gains({0: run, 1: run}, {1: run, 2: run}, "top_k", Context(clips))
+        seed_gains.gains({0: run, 1: run}, {1: run, 2: run}, "top_k", Context(clips))
 
 
 def test_runs_over_other_clips_are_refused():
     target, clips = world()
     run = predicted(target, 0.5, 0)
     with pytest.raises(SumlError, match="the second run lacks 1 predictions"):
-        over_seeds.gains({0: run, 1: run}, {0: run, 1: run[1:]}, "top_k", Context(clips))
+        seed_gains.gains({0: run, 1: run}, {0: run, 1: run[1:]}, "top_k", Context(clips))

@@ -8,7 +8,7 @@ import torch
 
 from sumlctl.errors import SumlError
 from sumlctl.evaluation.views import ClipViews, Views, collate
-from sumlctl.learning.data import requests as reading
+from sumlctl.learning.data import requests
 from sumlctl.learning.data.clips import Clip
 from sumlctl.learning.data.reader import Reader
 from sumlctl.learning.data.requests import Failure
@@ -82,7 +82,7 @@ def test_each_clip_is_decoded_once(tmp_path, monkeypatch):
         numbers = np.arange(len(request.times_s), dtype=np.uint8).reshape(-1, 1, 1, 1)
         return np.broadcast_to(numbers, (len(numbers), 2, 2, 3)), request.times_s
 
-    monkeypatch.setattr(reading, "answer", answer)
+    monkeypatch.setattr(requests, "answer", answer)
     seen = ClipViews(clips, Views(5, 3), frames=4, stride=1, short_side=32)
     with Reader(0, 60, 512) as reader:
         first, last = seen.batches(reader, 2)

@@ -215,7 +215,7 @@ SCRIPT = f"""
 import pathlib
 import signal
 import time
-from sumlctl.jobs import supervise
+from sumlctl.jobs import pool as supervise
 from tests.processes import workers
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -298,7 +298,7 @@ def test_workers_that_do_not_start_are_no_fault_of_the_items(tmp_path, monkeypat
 def test_a_program_may_come_from_anywhere_and_end_in_mid_iteration(program):
     """Workers do not import it, and it does not wait for them."""
     script = f"""
-from sumlctl.jobs import supervise
+from sumlctl.jobs import pool as supervise
 found = supervise.run(eval, ["1", "2"], jobs=2, deadline_s=600)
 print({program})
 """

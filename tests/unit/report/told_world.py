@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from sumlctl import config, tables
-from sumlctl.config import parsing as settings
+from sumlctl.config import parsing
 from sumlctl.evaluation.evaluate import Request, evaluate
 from sumlctl.workspace import Workspace
 from tests.unit.learning import small_world
@@ -67,7 +67,7 @@ def write_run(world: Workspace, run: str, number: int) -> None:
     (folder / "checkpoints").mkdir(parents=True)
     chosen = config.load(world.pipelines / "small.toml", [f"loss.name={METHODS[run]}"])
     pipeline = folder / "pipeline.toml"
-    pipeline.write_text(settings.dump(chosen), encoding="utf-8")
+    pipeline.write_text(parsing.dump(chosen), encoding="utf-8")
     os.utime(pipeline, ns=(number, number))
     checkpoint = folder / "checkpoints" / "stage_two.pt"
     checkpoint.write_bytes(b"weights of " + run.encode())

@@ -38,7 +38,7 @@ def test_of_and_save_give_the_same(narrated: Narrated, tmp_path: Path, as_told) 
 def test_save_goes_through_the_tables_in_batches(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "_BATCH", 4)
+    monkeypatch.setattr(tables.io, "_BATCH", 4)
     angles = np.linspace(0, 3, 30)
     vectors = {f"t{i}": (np.cos(a), np.sin(a)) for i, a in enumerate(angles)}
     texts = sorted(vectors)

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sumlctl.errors import SumlError
-from sumlctl.tables import unpickle as plain_pickle
+from sumlctl.tables import unpickle
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 PLAIN = st.recursive(
@@ -50,7 +50,7 @@ def saved(path, content, protocol=pickle.HIGHEST_PROTOCOL):
 
 def refusal(path):
     with pytest.raises(SumlError) as caught:
-        plain_pickle.load(path)
+        unpickle.load(path)
     text = str(caught.value)
     assert text.startswith(f"{path}: refused to unpickle, got ")
     assert len(text.splitlines()) == 1
@@ -65,7 +65,7 @@ def scratch(tmp_path_factory):
 @PROPERTY
 @given(content=PLAIN, protocol=st.sampled_from(PROTOCOLS))
 def test_plain_containers_come_back(scratch, content, protocol):
-    assert plain_pickle.load(saved(scratch, content, protocol)) == content
+    assert unpickle.load(saved(scratch, content, protocol)) == content
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -82,7 +82,7 @@ def test_plain_containers_come_back(scratch, content, protocol):
     ids=lambda a: a.dtype.str,
 )
 def test_arrays_come_back(scratch, array, protocol):
-    found = plain_pickle.load(saved(scratch, ["v", array], protocol))[1]
+    found = unpickle.load(saved(scratch, ["v", array], protocol))[1]
     assert isinstance(found, np.ndarray)
     # numpy turns bytes of the other order round as it reads old protocols.
     assert found.dtype.newbyteorder("=") == array.dtype.newbyteorder("=")
@@ -93,13 +93,13 @@ def test_arrays_come_back(scratch, array, protocol):
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("number", [np.int64(7), np.float32(0.5), np.bool_(True)], ids=repr)
 def test_numpy_numbers_come_back(scratch, number, protocol):
-    assert plain_pickle.load(saved(scratch, {"n": number}, protocol)) == {"n": number}
+    assert unpickle.load(saved(scratch, {"n": number}, protocol)) == {"n": number}
 
 
 def test_python_2_pickle(scratch):
     # Written by hand: a list with the byte string "caf\xe9" of Python 2 and the int 3.
     scratch.write_bytes(b"(lp0\nS'caf\\xe9'\np1\naI3\na.")
-    assert plain_pickle.load(scratch) == ["café", 3]
+    assert unpickle.load(scratch) == ["café", 3]
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -170,7 +170,7 @@ def test_a_truncated_pickle_is_refused(tmp_path):
 def test_random_bytes_raise_nothing_else(scratch, content):
     scratch.write_bytes(content)
     try:
-        plain_pickle.load(scratch)
+        unpickle.load(scratch)
     except SumlError as error:
         assert len(str(error).splitlines()) == 1
 
@@ -208,7 +208,7 @@ def test_a_small_file_takes_little_time_and_memory(scratch, content):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begin = time.monotonic()
     with contextlib.suppress(SumlError):  # two of them ask for nothing that is not there
-        plain_pickle.load(scratch)
+        unpickle.load(scratch)
     assert time.monotonic() - begin < 5
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024
 
@@ -218,9 +218,9 @@ def test_a_pickle_changes_nothing_of_the_program(scratch):
     content = b"\x80\x02c_codecs\nencode\nN}X\x0c\x00\x00\x00__defaults__N\x86sb."
     scratch.write_bytes(content.replace(b"N\x86sb", b"Nsb").replace(b"encode\nN}", b"encode\n}"))
     assert "it changes a function" in refusal(scratch)
-    assert plain_pickle._encode("a") == b"a"
+    assert unpickle._encode("a") == b"a"
 
 
 def test_what_is_shared_a_little_is_read(scratch):
     row = [1, [2]]
-    assert plain_pickle.load(saved(scratch, [row] * 1000)) == [row] * 1000
+    assert unpickle.load(saved(scratch, [row] * 1000)) == [row] * 1000

@@ -6,8 +6,7 @@ import pytest
 
 from sumlctl.errors import SumlError
 from sumlctl.narrations import choose
-from sumlctl.workflow import data_steps, plan, recipe
-from sumlctl.workflow import provenance_records as receipts
+from sumlctl.workflow import data_steps, plan, recipe, records
 from tests.unit.workflow import tiny
 
 SWEEP = '[[matrix]]\nloss.name = ["fpv-only", "sum-l"]\nseed = [0, 1]\n'
@@ -77,7 +76,7 @@ def test_an_encoder_in_a_folder_goes_by_its_name(workspace):
 
 def test_plan_embeds_with_the_prompt_that_was_chosen_by_hand(workspace):
     tiny.build(workspace, "")
-    receipts.leave(workspace, data_steps.embed(workspace, "tiny-tpv", "hashed", "query"))
+    records.leave(workspace, data_steps.embed(workspace, "tiny-tpv", "hashed", "query"))
     found = plan.plan(recipe.read("tiny", workspace, ()), workspace)
     words = {one.step.name: one.step.words for one in found}
     assert words["embed tiny-tpv hashed"][-2:] == ("--prompt-name", "query")
@@ -162,9 +161,9 @@ def test_index_is_planned_as_it_was_done_by_hand(workspace):
     (drop, *_) = steps(workspace, SWEEP)
     assert "bad_rows" not in drop.step.settings()
     refusing = data_steps.index(workspace, "tiny-fpv", bad_rows="refuse")
-    receipts.leave(workspace, refusing)
+    records.leave(workspace, refusing)
     (again, *_) = plan.plan(recipe.read("tiny", workspace, []), workspace)
     assert again.step.words == ("index", "tiny-fpv", "--bad-rows", "refuse")
     assert again.step.settings()["bad_rows"] == "refuse"
     plain = data_steps.index(workspace, "tiny-fpv")
-    assert any("bad_rows" in reason for reason in receipts.state(workspace, plain).reasons)
+    assert any("bad_rows" in reason for reason in records.state(workspace, plain).reasons)

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sumlctl.config import registry as components
-from sumlctl.config import shipped
+from sumlctl.config import registry, shipped
 from sumlctl.errors import SumlError
-from sumlctl.workflow import plan, recipe
-from sumlctl.workflow import step_options as for_run
+from sumlctl.workflow import plan, recipe, step_options
 from tests.imports import printed_without
 from tests.unit.workflow import tiny
 
@@ -114,8 +112,8 @@ def test_the_rows_of_tables_5_and_6_change_what_they_are_about(workspace):
 
 
 def test_the_method_that_needs_no_third_person_is_the_one_that_says_so(workspace):
-    for name in components.names("losses"):
-        method = components.load("losses", name)()
+    for name in registry.names("losses"):
+        method = registry.load("losses", name)()
         found = recipe.read("table-4", workspace, [f"loss.name={name}"])
         assert found.cells[0].uses_tpv == method.uses_tpv
 
@@ -169,4 +167,4 @@ def test_steps_are_in_their_order_whatever_is_said(workspace):
     tiny.build(workspace)
     said = recipe.read("tiny", workspace, ['steps=["eval", "index", "train"]'])
     assert said.steps == ("index", "train", "eval")
-    assert for_run.STEPS.index("mine-pairs") < for_run.STEPS.index("train")
+    assert step_options.STEPS.index("mine-pairs") < step_options.STEPS.index("train")

@@ -12,7 +12,7 @@ import pytest
 
 from sumlctl import tables
 from sumlctl.learning.training import trainer
-from sumlctl.workflow import provenance_records as receipts
+from sumlctl.workflow import records
 from tests.unit.workflow import tiny
 
 PAIRS = "manifests/pairs/tiny-fpv--tiny-tpv.parquet"
@@ -161,7 +161,7 @@ def test_from_train_keeps_the_earlier_run(ran, copied, sumlctl):
     assert sumlctl("run", "tiny", "--from", "train").code == 0
     assert {folder.name for folder in workspace.runs()} == {"tiny", "tiny.old"}
     assert tiny.weights(workspace, "tiny.old") == tiny.weights(ran, "tiny")
-    left = receipts.read(workspace.run("tiny") / "receipts" / "train.json")
+    left = records.read(workspace.run("tiny") / "receipts" / "train.json")
     assert left.command == ["train", "tiny", "--run", "tiny"]
 
 

@@ -10,8 +10,7 @@ from sumlctl import tables
 from sumlctl.config.sections import Data
 from sumlctl.tables import provenance
 from sumlctl.video.clip_cache import build
-from sumlctl.workflow import provenance_records as receipts
-from sumlctl.workflow import run_steps
+from sumlctl.workflow import records, run_steps
 from tests.unit.workflow import tiny
 
 FPV, TPV = "store/tiny-fpv/segments.parquet", "store/tiny-tpv/segments.parquet"
@@ -47,7 +46,7 @@ def test_what_was_read_counts(ran, copied, sumlctl):
     predictions = workspace.run("tiny") / "predictions.parquet"
     assert provenance.of_table(predictions).inputs[FPV] == stores[FPV]
     for step in ("train", "eval"):
-        left = receipts.read(workspace.run("tiny") / "receipts" / f"{step}.json")
+        left = records.read(workspace.run("tiny") / "receipts" / f"{step}.json")
         assert left.inputs[FPV].sha256 == stores[FPV]
     assert "tiny: nothing to do" in sumlctl("run", "tiny").out
 
@@ -126,10 +125,10 @@ def test_a_store_that_was_begun_is_not_taken_for_finished(ran, copied, sumlctl, 
     workspace = copied(ran)
     with_decode(workspace)
     assert sumlctl("decode", "tiny-fpv").code == 0
-    before = receipts.read(workspace.receipt("decode", "tiny-fpv"))
+    before = records.read(workspace.receipt("decode", "tiny-fpv"))
 
     def stopped(*_):
-        told = receipts.read(workspace.receipt("decode", "tiny-fpv"))
+        told = records.read(workspace.receipt("decode", "tiny-fpv"))
         assert (told.finished, told.settings["crf"]) == ("", 30)
         raise KeyboardInterrupt
 
@@ -142,4 +141,4 @@ def test_a_store_that_was_begun_is_not_taken_for_finished(ran, copied, sumlctl, 
     assert sumlctl("decode", "tiny-fpv").code == 0
     monkeypatch.setattr(build, "plan", lambda *_: (_ for _ in ()).throw(OSError(5, "broken")))
     assert sumlctl("decode", "tiny-fpv", "--crf", "30").code == 1
-    assert receipts.read(workspace.receipt("decode", "tiny-fpv")).settings == before.settings
+    assert records.read(workspace.receipt("decode", "tiny-fpv")).settings == before.settings

@@ -8,7 +8,7 @@ import shutil
 import polars as pl
 
 from sumlctl.learning.training import trainer
-from sumlctl.workflow import provenance_records as receipts
+from sumlctl.workflow import records
 from tests.unit.workflow import tiny
 
 
@@ -54,7 +54,7 @@ def test_the_page_follows_from_the_runs_that_it_shows_beside(swept, copied, suml
     path.write_text(path.read_text().replace('"eval"]', '"eval", "report"]'))
     assert tiny.statuses(sumlctl("run", "tiny", "--json"))["report tiny.sum-l"] == "done"
     other = "runs/tiny.fpv-only/predictions.parquet"
-    left = receipts.read(workspace.run("tiny.sum-l") / "receipts" / "report.json")
+    left = records.read(workspace.run("tiny.sum-l") / "receipts" / "report.json")
     assert other in left.inputs
     assert "nothing to do" in sumlctl("run", "tiny").out
     assert sumlctl("eval", "tiny.fpv-only", "--views", "2x1").code == 0

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
 from sumlctl import tables
-from sumlctl.config import registry as components
+from sumlctl.config import registry
 from sumlctl.errors import SumlError
 from sumlctl.evaluation.protocols import multi_label, top_k
 from sumlctl.evaluation.protocols.context import Context
@@ -24,10 +24,10 @@ EXACT = {"rel": 0, "abs": 1e-9}
 
 def test_protocols_are_found_by_name():
     known = {"charades_ego", "charades_ego_nan", "ek100", "ek55", "multi_label", "top_k"}
-    assert known <= set(components.names("protocols"))
-    assert components.load("protocols", "top-k") is top_k.score
+    assert known <= set(registry.names("protocols"))
+    assert registry.load("protocols", "top-k") is top_k.score
     # Modules that protocols share are none.
-    assert not {"context", "scored", "epic", "charades"} & set(components.names("protocols"))
+    assert not {"context", "scored", "epic", "charades"} & set(registry.names("protocols"))
 
 
 def test_top_k_scores_each_task_over_its_labelled_clips():

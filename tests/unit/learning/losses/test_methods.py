@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sumlctl.config import registry as components
+from sumlctl.config import registry
 from sumlctl.learning.losses import contrastive
 from sumlctl.learning.losses.terms import Outputs
 from sumlctl.learning.losses.triplet import triplet
@@ -23,7 +23,7 @@ def outputs() -> Outputs:
 
 
 def build(name: str, **options):
-    return components.load("losses", name)(**options)
+    return registry.load("losses", name)(**options)
 
 
 def test_sum_l_is_equation_12_with_the_released_weights(outputs):

@@ -11,8 +11,7 @@ import pytest
 
 from sumlctl.errors import SumlError, WriteError
 from sumlctl.jobs.executors import Local
-from sumlctl.learning.data import clips
-from sumlctl.learning.data import requests as reading
+from sumlctl.learning.data import clips, requests
 from sumlctl.learning.data import videos as videos_module
 from sumlctl.tables import whole_file
 from sumlctl.video.clip_cache import build as module
@@ -68,7 +67,7 @@ def test_clips_are_read_from_the_store_even_when_the_videos_are_gone(
     assert "kitchen: 6 of 6 clips are read from the store" in capsys.readouterr().err
     for clip in found:
         assert clip.stored
-        pixels, times_s = reading.decode(clip, clip.every_frame(), 256)
+        pixels, times_s = requests.decode(clip, clip.every_frame(), 256)
         assert numbers(pixels) == [round(t * 10) for t in times_s]
         assert len(times_s) == round((clip.stop_s - clip.start_s) * 10)
 
@@ -159,7 +158,7 @@ def test_a_stored_file_that_is_damaged_is_not_believed(workspace, videos, number
     same_size = store / "v1.00002800.mp4"
     same_size.write_bytes(bytes(same_size.stat().st_size))
     for clip in load(workspace):
-        pixels, times_s = reading.decode(clip, clip.every_frame(), 256)
+        pixels, times_s = requests.decode(clip, clip.every_frame(), 256)
         assert numbers(pixels) == [round(t * 10) for t in times_s]
     said = capsys.readouterr().err
     assert "v1.00002800.mp4: cannot be read" in said

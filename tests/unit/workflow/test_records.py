@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from sumlctl import tables
-from sumlctl.workflow import provenance_records as receipts
-from sumlctl.workflow.provenance_records import State, mark
+from sumlctl.workflow import records
+from sumlctl.workflow.records import State, mark
 from sumlctl.workflow.step import Step
 from sumlctl.workspace import Workspace
 
@@ -25,7 +25,7 @@ def step(workspace: Workspace) -> Step:
     (root / "videos" / "deep" / "a.mp4").write_text("a")
     (root / "out").write_text("made")
     made = make(workspace)
-    receipts.leave(workspace, made)
+    records.leave(workspace, made)
     return made
 
 
@@ -45,20 +45,20 @@ def make(workspace: Workspace, **changed) -> Step:
 
 
 def reasons(workspace: Workspace, step: Step) -> tuple[str, ...]:
-    return receipts.state(workspace, step).reasons
+    return records.state(workspace, step).reasons
 
 
 def test_a_receipt_says_what_was_done(workspace, step):
-    left = receipts.read(step.receipt)
+    left = records.read(step.receipt)
     assert left.inputs["in"].sha256 == ABC
     assert (left.command, left.settings["encoder"]) == (["embed", "it"], "a")
     assert (set(left.outputs), left.inputs["videos"].size) == ({"out"}, 1)
     assert set(left.packages) == {"python", "numpy"}
-    assert receipts.state(workspace, step) == State(())
+    assert records.state(workspace, step) == State(())
 
 
 def test_files_of_the_same_size_and_time_are_not_read_again(workspace, step, monkeypatch):
-    receipts._digest.cache_clear()
+    records._digest.cache_clear()
     monkeypatch.setattr(tables, "digest", lambda path: pytest.fail(f"{path} was read"))
     assert reasons(workspace, step) == ()
 
@@ -91,7 +91,7 @@ def test_each_reason_names_the_field_or_file(workspace, step):
 
 def test_what_was_not_there_and_is_now(workspace, step):
     absent = make(workspace, inputs=(workspace.root / "later",))
-    receipts.leave(workspace, absent)
+    records.leave(workspace, absent)
     assert reasons(workspace, absent) == ()
     (workspace.root / "later").mkdir()
     assert reasons(workspace, absent) == ("input later is new",)
@@ -99,7 +99,7 @@ def test_what_was_not_there_and_is_now(workspace, step):
 
 def test_an_edited_output_is_told_apart(workspace, step):
     (workspace.root / "out").write_text("edited")
-    assert receipts.state(workspace, step) == State((), ("out",))
+    assert records.state(workspace, step) == State((), ("out",))
 
 
 def test_hidden_files_in_a_folder_are_nobodys(workspace, step):
@@ -108,7 +108,7 @@ def test_hidden_files_in_a_folder_are_nobodys(workspace, step):
 
 
 def test_another_version_of_the_code(workspace, step, monkeypatch):
-    monkeypatch.setattr(receipts, "__version__", "9.0.0")
+    monkeypatch.setattr(records, "__version__", "9.0.0")
     assert reasons(workspace, step) == ("sumlctl 9.0.0, was 0.1.0",)
 
 
@@ -117,21 +117,21 @@ def test_settings_said_alike_are_not_checked_one_by_one(workspace, step):
     assert reasons(workspace, asked) == ()  # compared, and remembered
     never = make(workspace, asked="x", settings=lambda: pytest.fail("settings were compared"))
     assert reasons(workspace, never) == ()
-    assert receipts.read(step.receipt).settings["precision"] == "32-true"
+    assert records.read(step.receipt).settings["precision"] == "32-true"
 
 
 def test_an_input_counts_as_it_was_read(workspace, step):
     """Somebody edits it while the step is at work."""
     path = workspace.root / "in"
     late = make(workspace, as_read=lambda: {path: "0" * 64})
-    receipts.leave(workspace, late)
+    records.leave(workspace, late)
     assert reasons(workspace, late) == ("input in changed",)
 
 
 def test_outputs_in_a_folder_are_its_files(workspace, step):
     drawn = make(workspace, outputs=(workspace.root / "videos",))
-    receipts.leave(workspace, drawn)
-    assert set(receipts.read(drawn.receipt).outputs) == {"videos/deep/a.mp4"}
+    records.leave(workspace, drawn)
+    assert set(records.read(drawn.receipt).outputs) == {"videos/deep/a.mp4"}
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": "sumlctl.receipt/2"}', '{"a": 1}'])
@@ -144,7 +144,7 @@ def test_a_file_elsewhere_keeps_its_whole_path(workspace, step, tmp_path):
     elsewhere = tmp_path / "weights.pt"
     elsewhere.write_text("abc")
     one = make(workspace, inputs=(elsewhere,))
-    receipts.leave(workspace, one)
-    assert receipts.read(one.receipt).inputs == {str(elsewhere): mark(elsewhere)}
+    records.leave(workspace, one)
+    assert records.read(one.receipt).inputs == {str(elsewhere): mark(elsewhere)}
     elsewhere.write_text("abcd")
     assert reasons(workspace, one) == (f"input {elsewhere} changed",)

@@ -22,8 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from sumlctl import __version__, tables
-from sumlctl.config import documents
-from sumlctl.config import parsing as settings
+from sumlctl.config import documents, parsing
 from sumlctl.errors import SumlError
 from sumlctl.video import quarantine
 from sumlctl.workflow.step import Step
@@ -268,7 +267,7 @@ def other_version(receipt: Receipt) -> list[str]:
 def differences(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """Which settings are not as they were; what the program fills in may be anything."""
     filled_in = {k: before[k] for k, v in _FILLED_IN.items() if wanted.get(k) == v and k in before}
-    return [f"setting {text}" for text in settings.changes(before, {**wanted, **filled_in})]
+    return [f"setting {text}" for text in parsing.changes(before, {**wanted, **filled_in})]
 
 
 def other_inputs(workspace: Workspace, receipt: Receipt) -> list[str]:
