@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.common import report
 from sumlctl.jobs.executors import ENGINES, Limits, executor
-from sumlctl.jobs.units import Unit, Work, stands_on
+from sumlctl.jobs.units import Unit, Work, fingerprint
 
 SIZES = (100, 1_000, 10_000)
 _JOBS = 2
@@ -31,7 +31,7 @@ def main() -> None:
             start_s = time.perf_counter() - begun
             for size in SIZES:
                 with tempfile.TemporaryDirectory() as folder:
-                    units = [Unit(f"{i:06d}", i, stands_on(i)) for i in range(size)]
+                    units = [Unit(f"{i:06d}", i, fingerprint(i)) for i in range(size)]
                     fresh_s, again_s = (_seconds(folder, units, who) for _ in range(2))
                 rows.append(
                     {

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.common import report
 from benchmarks.video import films
-from sumlctl.learning.data.batches import EpochBatches, Loader, Samples, Side
+from sumlctl.learning.data.batches import EpochBatches, Loader, Samples, SampleView
 from sumlctl.learning.data.clips import Clip
 from sumlctl.learning.data.reader import Reader
 from sumlctl.learning.data.requests import decode
@@ -125,5 +125,5 @@ def _samples(videos: Sequence[Clip], frames: int, length_s: float) -> Samples:
             replace(video, clip_id=f"d/{i}", start_s=begin, stop_s=begin + length_s)
             for i, (video, begin) in enumerate(zip(videos, begins.tolist(), strict=True))
         ]
-        sides[viewpoint] = Side(clips, np.arange(len(clips)), {})
+        sides[viewpoint] = SampleView(clips, np.arange(len(clips)), {})
     return Samples(sides, {}, frames, _STRIDE, _SHORT_SIDE, seed=0)

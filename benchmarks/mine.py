@@ -13,9 +13,9 @@ import torch
 
 from benchmarks.common import report, seconds, shared_data
 from sumlctl.datasets.index import index
-from sumlctl.mining.mine import Settings, mine
+from sumlctl.mining.mine import MiningSettings, mine
 from sumlctl.mining.search import certified
-from sumlctl.mining.side import Side, narrated
+from sumlctl.mining.side import MiningSide, narrated
 from sumlctl.narrations import choose
 from sumlctl.narrations.embed import embed
 from sumlctl.workspace import Workspace
@@ -34,10 +34,10 @@ def _real() -> list[dict[str, object]]:
         for name in names:
             index(name, workspace, annotations=shared_data() / "annotations" / name)
         list(embed(names, workspace, choose.choose(choose.PACKAGED)))
-        first = Side.load(workspace, ["ek55"], "fpv", "train")
-        pool = Side.load(workspace, ["charades-ego"], "tpv", "train")
+        first = MiningSide.load(workspace, ["ek55"], "fpv", "train")
+        pool = MiningSide.load(workspace, ["charades-ego"], "tpv", "train")
         vectors = narrated(workspace, names, None)
-        whole = seconds(lambda: mine("ek55", ["charades-ego"], workspace, Settings()))
+        whole = seconds(lambda: mine("ek55", ["charades-ego"], workspace, MiningSettings()))
     queries, base = vectors.of(first.texts), vectors.of(pool.texts)
     segments = torch.from_numpy(vectors.of(first.clips.get_column("narration").to_list()))
     clips = torch.from_numpy(vectors.of(pool.clips.get_column("narration").to_list()))

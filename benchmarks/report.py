@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.common import report, seconds
 from sumlctl.datasets.index import index
-from sumlctl.mining.mine import Settings, mine
+from sumlctl.mining.mine import MiningSettings, mine
 from sumlctl.narrations import choose
 from sumlctl.narrations.embed import embed
 from sumlctl.report import page
@@ -44,7 +44,7 @@ def main() -> None:
         for name in names:
             index(name, demo)
         list(embed(names, demo, choose.choose(choose.PACKAGED)))
-        mine("demo-fpv", ["demo-tpv"], demo, Settings(assign="spread"))
+        mine("demo-fpv", ["demo-tpv"], demo, MiningSettings(assign="spread"))
         rows = [
             _row(f"{PAIRS:,} pairs, no videos", many, 0, Path(folder)),
             _row(f"demo, {PREVIEWS} previewed pairs", demo, PREVIEWS, Path(folder)),

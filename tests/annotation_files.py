@@ -38,7 +38,7 @@ test = { fpv = 5 }
 
 def write_card(
     workspace: Workspace, name: str, body: str, viewpoints: Sequence[str] = ("fpv",)
-) -> cards.Card:
+) -> cards.DatasetConfig:
     """Writes a card into the workspace; `body` begins with the table `[reader]`."""
     workspace.manifests.mkdir(parents=True, exist_ok=True)
     path = workspace.manifests / f"{name}.toml"

@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.common import shared_data
 from sumlctl.learning.data.clips import Clip
-from sumlctl.video.clip_cache.encode import Settings
+from sumlctl.video.clip_cache.encode import EncodeSettings
 from sumlctl.video.clip_cache.make import Job, Made, make
 from sumlctl.video.clip_cache.spans import whole
 from sumlctl.video.clip_cache.stored import Segment
@@ -64,7 +64,7 @@ def stored(path: Path, folder: Path) -> Clip:
     found = probe(path, ask_decord=False)
     segments = []
     for span in whole(found.duration_s):
-        job = Job(path, span, Settings(256, 22), folder / f"{path.name}.{span.start_ms}.mp4")
+        job = Job(path, span, EncodeSettings(256, 22), folder / f"{path.name}.{span.start_ms}.mp4")
         made = make(job)
         assert isinstance(made, Made), made
         stretch = job.target, span.start_s, span.stop_s

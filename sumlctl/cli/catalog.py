@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from sumlctl import console
-from sumlctl.cli.common import HERE, App, JsonOption, WorkspaceOption
+from sumlctl.cli.common import CURRENT_FOLDER, App, JsonOption, WorkspaceOption
 from sumlctl.config import shipped
 from sumlctl.workspace import Workspace
 
@@ -44,7 +44,7 @@ def register(app: typer.Typer) -> None:
 
 
 def list_datasets(
-    context: typer.Context, workspace: WorkspaceOption = HERE, json: JsonOption = False
+    context: typer.Context, workspace: WorkspaceOption = CURRENT_FOLDER, json: JsonOption = False
 ) -> None:
     """Dataset configurations: what there is."""
     if context.invoked_subcommand:
@@ -75,7 +75,7 @@ def list_datasets(
 
 
 def show_dataset(
-    name: NameArgument, workspace: WorkspaceOption = HERE, json: JsonOption = False
+    name: NameArgument, workspace: WorkspaceOption = CURRENT_FOLDER, json: JsonOption = False
 ) -> None:
     """Print a dataset's configuration."""
     from sumlctl.config import dataset as cards
@@ -90,7 +90,7 @@ def show_dataset(
 def copy_dataset(
     name: NameArgument,
     to: Annotated[str | None, typer.Option(help="Name of the copy.")] = None,
-    workspace: WorkspaceOption = HERE,
+    workspace: WorkspaceOption = CURRENT_FOLDER,
 ) -> None:
     """Copy a dataset's configuration into the workspace, to change it there."""
     _copy("manifests", name, workspace.manifests, to)
@@ -104,7 +104,7 @@ def new_dataset(
         list[str] | None,
         typer.Option("--column", metavar="OURS=THEIRS", help="A column that is not to be guessed."),
     ] = None,
-    workspace: WorkspaceOption = HERE,
+    workspace: WorkspaceOption = CURRENT_FOLDER,
 ) -> None:
     """Write the configuration of a dataset, its columns guessed from a table of clips."""
     from sumlctl.datasets import new_config
@@ -126,7 +126,7 @@ def new_dataset(
 
 
 def list_pipelines(
-    context: typer.Context, workspace: WorkspaceOption = HERE, json: JsonOption = False
+    context: typer.Context, workspace: WorkspaceOption = CURRENT_FOLDER, json: JsonOption = False
 ) -> None:
     """Pipelines: what there is."""
     if context.invoked_subcommand:
@@ -142,7 +142,7 @@ def list_pipelines(
     console.show_table("pipelines", header, shown)
 
 
-def show_pipeline(name: NameArgument, workspace: WorkspaceOption = HERE) -> None:
+def show_pipeline(name: NameArgument, workspace: WorkspaceOption = CURRENT_FOLDER) -> None:
     """Print a pipeline with every setting, those that it inherits and defaults too."""
     from sumlctl.workflow import catalogue
 
@@ -152,7 +152,7 @@ def show_pipeline(name: NameArgument, workspace: WorkspaceOption = HERE) -> None
 def copy_pipeline(
     name: NameArgument,
     to: Annotated[str | None, typer.Option(help="Name of the copy.")] = None,
-    workspace: WorkspaceOption = HERE,
+    workspace: WorkspaceOption = CURRENT_FOLDER,
 ) -> None:
     """Copy a pipeline into the workspace, to change it there."""
     _copy("pipelines", name, workspace.pipelines, to)
@@ -194,7 +194,7 @@ def doctor(
         int | None,
         typer.Option(min=1, metavar="N", help="Read N random windows with both decoders instead."),
     ] = None,
-    workspace: WorkspaceOption = HERE,
+    workspace: WorkspaceOption = CURRENT_FOLDER,
     json: JsonOption = False,
 ) -> None:
     """Say what this machine has, and what is missing."""

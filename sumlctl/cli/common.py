@@ -16,7 +16,7 @@ from sumlctl import console
 from sumlctl.config.sections import DECODERS
 from sumlctl.workspace import Workspace
 
-HERE = Workspace(".")
+CURRENT_FOLDER = Workspace(".")
 
 
 def _workspace(value: str | Workspace) -> Workspace:

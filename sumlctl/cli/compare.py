@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sumlctl import console
-from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption
+from sumlctl.cli.common import CURRENT_FOLDER, JsonOption, WorkspaceOption
 
 
 def register(app: typer.Typer) -> None:
@@ -26,7 +26,7 @@ def compare(
         Path | None,
         typer.Option(metavar="FILE", help="Draw it: .png, .svg or .pdf; a CSV goes beside it."),
     ] = None,
-    workspace: WorkspaceOption = HERE,
+    workspace: WorkspaceOption = CURRENT_FOLDER,
     json: JsonOption = False,
 ) -> None:
     """Compare the setups of a sweep over seeds, with 95 % intervals."""

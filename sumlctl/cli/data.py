@@ -14,7 +14,7 @@ import typer
 
 from sumlctl import console
 from sumlctl.cli.common import (
-    HERE,
+    CURRENT_FOLDER,
     AddressOption,
     DecoderOption,
     DeviceOption,
@@ -79,7 +79,7 @@ def index(
     address: AddressOption = None,
     strict: Annotated[bool, typer.Option(help="Fail when anything is missing.")] = False,
     decoder: DecoderOption = None,
-    workspace: WorkspaceOption = HERE,
+    workspace: WorkspaceOption = CURRENT_FOLDER,
     json: JsonOption = False,
 ) -> None:
     """Read annotations, probe videos, write their tables."""
@@ -98,7 +98,7 @@ def index(
             with locks.alone(workspace, f"index {name}"):
                 folders = _remembered(workspace, name, given) | given
                 step = data_steps.index(workspace, name, **folders, bad_rows=bad_rows.value)
-                with records.begun(workspace, step):
+                with records.in_progress(workspace, step):
                     found = indexing.index(
                         name,
                         workspace,
@@ -108,7 +108,7 @@ def index(
                         bad_rows=bad_rows.value,
                         decoder=decoder or "auto",
                     )
-                    records.leave(workspace, step)
+                    records.commit(workspace, step)
             done.append(found)
     if json:
         console.show_json([_plain(asdict(d)) for d in done])
@@ -170,7 +170,7 @@ def embed(
     batch_size: Annotated[int, typer.Option(min=1, help="Narrations per batch.")] = 64,
     engine: EngineOption = Engine.LOCAL,
     address: AddressOption = None,
-    workspace: WorkspaceOption = HERE,
+    workspace: WorkspaceOption = CURRENT_FOLDER,
     json: JsonOption = False,
 ) -> None:
     """Encode every distinct narration with Sentence-BERT, once."""
@@ -192,13 +192,13 @@ def embed(
     with ExitStack() as held:
         for name, step in steps.items():
             held.enter_context(locks.alone(workspace, f"embed {name}"))
-            held.enter_context(records.begun(workspace, step))
+            held.enter_context(records.in_progress(workspace, step))
         who = held.enter_context(executors.executor(engine, 1, address))
         every = embedding.embed(
             names, workspace, choice, device=device, batch_size=batch_size, executor=who
         )
         for found in every:
-            records.leave(workspace, steps[found.dataset])
+            records.commit(workspace, steps[found.dataset])
             done.append(_plain(asdict(found)))
     if json:
         console.show_json(done)

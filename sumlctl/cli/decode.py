@@ -11,7 +11,7 @@ import typer
 
 from sumlctl import console
 from sumlctl.cli.common import (
-    HERE,
+    CURRENT_FOLDER,
     AddressOption,
     Engine,
     EngineOption,
@@ -56,18 +56,18 @@ def decode(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say how long it takes and how large it gets.")
     ] = False,
-    workspace: WorkspaceOption = HERE,
+    workspace: WorkspaceOption = CURRENT_FOLDER,
     json: JsonOption = False,
 ) -> None:
     """Cut clips into a store that training reads several times faster."""
     from sumlctl import tables
     from sumlctl.jobs import executors
     from sumlctl.video.clip_cache import build, trial
-    from sumlctl.video.clip_cache.encode import Settings
+    from sumlctl.video.clip_cache.encode import EncodeSettings
     from sumlctl.video.clip_cache.plan import Wanted
     from sumlctl.workflow import data_steps, records
 
-    wanted = Wanted(Settings(short_side, crf), margin, whole)
+    wanted = Wanted(EncodeSettings(short_side, crf), margin, whole)
     chosen = {"short_side": short_side, "crf": crf, "margin": margin, "whole": whole}
     done: list[Any] = []
     for name in datasets:  # one that is misspelled leaves nothing behind
@@ -81,13 +81,13 @@ def decode(
             else:
                 with (
                     locks.alone(workspace, f"decode {name}"),
-                    records.begun(workspace, step),
+                    records.in_progress(workspace, step),
                 ):
                     made = build.decode(
                         name, workspace, wanted, executor=who, only_failed=only_failed
                     )
                     done.append(made)
-                    records.leave(workspace, step)
+                    records.commit(workspace, step)
             _say_what_is_left_out(done[-1])
     if json:
         console.show_json([asdict(one) | {"folder": str(one.folder)} for one in done])

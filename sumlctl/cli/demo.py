@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from sumlctl import console
-from sumlctl.cli.common import HERE, DecoderOption, WorkspaceOption
+from sumlctl.cli.common import CURRENT_FOLDER, DecoderOption, WorkspaceOption
 from sumlctl.cli.run import perform
 from sumlctl.workspace import Workspace
 
@@ -26,7 +26,7 @@ NEXT = (
 
 def register(app: typer.Typer) -> None:
     @app.command()
-    def demo(decoder: DecoderOption = None, workspace: WorkspaceOption = HERE) -> None:
+    def demo(decoder: DecoderOption = None, workspace: WorkspaceOption = CURRENT_FOLDER) -> None:
         """Go the whole way on generated videos."""
         from sumlctl.config import overrides
         from sumlctl.workflow import recipe

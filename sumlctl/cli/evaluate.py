@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sumlctl.cli.common import HERE, DecoderOption, JsonOption, WorkspaceOption
+from sumlctl.cli.common import CURRENT_FOLDER, DecoderOption, JsonOption, WorkspaceOption
 from sumlctl.workspace import Workspace
 
 _SHOWN = ("task", "subset", "metric", "k", "value", "n_clips", "n_views")
@@ -64,7 +64,7 @@ def evaluate(
         bool, typer.Option("--scores-only", help="Score the predictions that are there.")
     ] = False,
     decoder: DecoderOption = None,
-    workspace: WorkspaceOption = HERE,
+    workspace: WorkspaceOption = CURRENT_FOLDER,
     json: JsonOption = False,
 ) -> None:
     """Predict with the first-person encoder, and score."""
@@ -79,9 +79,9 @@ def evaluate(
         protocol, views, checkpoint, split, annotations, ci, allow_missing, scores_only, decoder
     )
     name = evaluation.chosen_run(workspace, run).name
-    with records.begun(workspace, _step(workspace, name, views or "", request)):
+    with records.in_progress(workspace, _step(workspace, name, views or "", request)):
         found = evaluation.evaluate(workspace, name, request)
-        records.leave(workspace, _step(workspace, name, found.views, request))
+        records.commit(workspace, _step(workspace, name, found.views, request))
     metrics = found.metrics.to_pylist()
     result: dict[str, Any] = {"run": found.run, "metrics": metrics}
     if against:
@@ -115,14 +115,14 @@ def _adopted(
     pipeline: str | None,
 ) -> str:
     """The run that is made of weights from elsewhere."""
-    from sumlctl.learning.training.import_checkpoint import adopt
+    from sumlctl.learning.training.import_checkpoint import import_checkpoint
 
     if run is not None or checkpoint is None or fpv is None:
         raise typer.BadParameter(
             "weights from elsewhere are scored with --checkpoint FILE and --fpv, without RUN",
             param_hint="--fpv, --tpv, --pipeline",
         )
-    return adopt(workspace, Path(checkpoint), fpv, tpv, pipeline)
+    return import_checkpoint(workspace, Path(checkpoint), fpv, tpv, pipeline)
 
 
 def _step(workspace: Workspace, run: str, views: str, request: Any) -> Any:

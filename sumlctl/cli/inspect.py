@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sumlctl import console
-from sumlctl.cli.common import HERE, DecoderOption, JsonOption, WorkspaceOption
+from sumlctl.cli.common import CURRENT_FOLDER, DecoderOption, JsonOption, WorkspaceOption
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +47,7 @@ def cam(
         Path | None, typer.Option(metavar="DIR", help="Default: runs/RUN/figures/cam.")
     ] = None,
     decoder: DecoderOption = None,
-    workspace: WorkspaceOption = HERE,
+    workspace: WorkspaceOption = CURRENT_FOLDER,
     json: JsonOption = False,
 ) -> None:
     """Draw class activation maps over whole frames (Fig. 4): a strip and an animation per clip."""
@@ -70,7 +70,7 @@ def cam(
         chosen["decoder"] = decoder
     step = run_steps.cam(workspace, run, pipeline.data, chosen | {"clip": clip}, out)
     shown: list[dict[str, Any]] = []
-    with records.begun(workspace, step):
+    with records.in_progress(workspace, step):
         for example in maps.cam(workspace, run, clip_ids=clip or (), **chosen):
             name = heatmaps.file_stem(example.clip_id)
             strip, animation = folder / f"{name}.png", folder / f"{name}.webp"
@@ -85,7 +85,7 @@ def cam(
                     "panels": [panel.describe() for panel in example.panels],
                 }
             )
-        records.leave(workspace, step)
+        records.commit(workspace, step)
     if json:
         console.show_json(shown)
         return
@@ -132,7 +132,7 @@ def retrieve(
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="Queries on the sheet, evenly spread.")] = 8,
     decoder: DecoderOption = None,
-    workspace: WorkspaceOption = HERE,
+    workspace: WorkspaceOption = CURRENT_FOLDER,
     json: JsonOption = False,
 ) -> None:
     """Search across views, or by text, and say how well that works."""

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sumlctl.cli.common import HERE, DecoderOption, JsonOption, WorkspaceOption, command_line
+from sumlctl.cli.common import (
+    CURRENT_FOLDER,
+    DecoderOption,
+    JsonOption,
+    WorkspaceOption,
+    command_line,
+)
 from sumlctl.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -49,7 +55,7 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and stop.")
     ] = False,
-    workspace: WorkspaceOption = HERE,
+    workspace: WorkspaceOption = CURRENT_FOLDER,
     json: JsonOption = False,
 ) -> None:
     """Train both stages on pseudo-pairs."""
@@ -132,7 +138,7 @@ def _leave_receipt(
         uses_tpv=method.uses_tpv,
         init=trained.encoders.init,
     )
-    records.leave(workspace, step)
+    records.commit(workspace, step)
 
 
 def _pipeline_file(workspace: Workspace, pipeline: str | None, resume: str | None) -> Path:

@@ -9,7 +9,7 @@ import typer
 
 from sumlctl import console
 from sumlctl.cli.common import (
-    HERE,
+    CURRENT_FOLDER,
     AddressOption,
     DeviceOption,
     Engine,
@@ -67,7 +67,7 @@ def mine_pairs(
         int | None, typer.Option(min=1, help="Plan for so many narrations, without datasets.")
     ] = None,
     plan_base: Annotated[int | None, typer.Option(min=1, help="And for a pool of so many.")] = None,
-    workspace: WorkspaceOption = HERE,
+    workspace: WorkspaceOption = CURRENT_FOLDER,
     json: JsonOption = False,
 ) -> None:
     """Find the best third-person clip for each first-person clip."""
@@ -88,20 +88,20 @@ def mine_pairs(
     if plan:
         _plan(workspace, json, None, fpv, tpv, split, top_k, encoder)
         return
-    settings = pairs.Settings(
+    settings = pairs.MiningSettings(
         top_k, min_similarity, assign, index, recall, seed, split=split, match=match
     )
     step = data_steps.mine_pairs(workspace, fpv, tpv, encoder or "", settings.as_dict())
     with (
         executors.executor(engine, 1, address) as who,
         locks.alone(workspace, f"mine-pairs {step.about}"),
-        records.begun(workspace, step),
+        records.in_progress(workspace, step),
     ):
         mined = pairs.mine(
             fpv, tpv, workspace, settings, encoder=encoder, device=device, executor=who
         )
         step = data_steps.mine_pairs(workspace, fpv, tpv, mined.encoder, settings.as_dict())
-        records.leave(workspace, step)
+        records.commit(workspace, step)
     for side in (mined.fpv, mined.tpv):
         say_left_out(side)
     summary = summarise(mined)

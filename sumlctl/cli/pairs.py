@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from sumlctl import console
-from sumlctl.cli.common import HERE, App, JsonOption, WorkspaceOption
+from sumlctl.cli.common import CURRENT_FOLDER, App, JsonOption, WorkspaceOption
 
 FpvOption = Annotated[str | None, typer.Option("--fpv", help="First-person dataset.")]
 PoolOption = Annotated[
@@ -47,7 +47,7 @@ def histogram(
     by: Annotated[str, typer.Option(help="class or clip.")] = "class",
     class_stat: Annotated[str, typer.Option(help="mean or max over a class's clips.")] = "mean",
     out: Annotated[Path | None, typer.Option(help="Picture: .png, .svg or .pdf.")] = None,
-    workspace: WorkspaceOption = HERE,
+    workspace: WorkspaceOption = CURRENT_FOLDER,
     json: JsonOption = False,
 ) -> None:
     """Draw the histogram of pair similarities, as the paper does."""
@@ -66,9 +66,9 @@ def histogram(
         from sumlctl.workflow import data_steps, records
 
         step = data_steps.histogram(workspace, chosen, out, by, class_stat)
-        with records.begun(workspace, step):
+        with records.in_progress(workspace, step):
             similarity_figure(found, similarity.range_names(found[0].edges), out)
-            records.leave(workspace, step)
+            records.commit(workspace, step)
     if json:
         console.show_json([asdict(d) for d in found])
     else:
@@ -96,7 +96,7 @@ def show(
     clip_id: Annotated[str, typer.Argument(metavar="CLIP_ID")],
     fpv: FpvOption = None,
     tpv: PoolOption = None,
-    workspace: WorkspaceOption = HERE,
+    workspace: WorkspaceOption = CURRENT_FOLDER,
     json: JsonOption = False,
 ) -> None:
     """Explain one pair: the winner, the next five, the margin."""
@@ -135,7 +135,7 @@ def list_pairs(
     verb: Annotated[bool | None, typer.Option("--same-verb/--other-verb")] = None,
     noun: Annotated[bool | None, typer.Option("--same-noun/--other-noun")] = None,
     limit: Annotated[int, typer.Option(min=0, help="Rows shown; 0 for all.")] = 20,
-    workspace: WorkspaceOption = HERE,
+    workspace: WorkspaceOption = CURRENT_FOLDER,
     json: JsonOption = False,
 ) -> None:
     """List pairs, sorted and filtered."""

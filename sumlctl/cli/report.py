@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption
+from sumlctl.cli.common import CURRENT_FOLDER, JsonOption, WorkspaceOption
 from sumlctl.report import MAPS, PREVIEWS
 from sumlctl.workspace import Workspace
 
@@ -31,7 +31,7 @@ def report(
         list[str] | None,
         typer.Option(metavar="RUN", help="A run to compare with; default all of the same split."),
     ] = None,
-    workspace: WorkspaceOption = HERE,
+    workspace: WorkspaceOption = CURRENT_FOLDER,
     json: JsonOption = False,
 ) -> None:
     """Write one HTML page that tells it all, and needs no network."""
@@ -59,4 +59,4 @@ def _withdrawn(workspace: Workspace, run: str | None) -> AbstractContextManager[
     if folder is None or not (folder / "receipts" / "report.json").is_file():
         return nullcontext()
     data = config.load(folder / "pipeline.toml").data
-    return records.begun(workspace, run_steps.report(workspace, folder.name, data))
+    return records.in_progress(workspace, run_steps.report(workspace, folder.name, data))

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sumlctl import console
-from sumlctl.cli.common import HERE, DecoderOption, JsonOption, WorkspaceOption, command_in
+from sumlctl.cli.common import (
+    CURRENT_FOLDER,
+    DecoderOption,
+    JsonOption,
+    WorkspaceOption,
+    command_in,
+)
 from sumlctl.config import parsing
 from sumlctl.errors import plain
 from sumlctl.workspace import Workspace
@@ -52,7 +58,7 @@ def register(app: typer.Typer) -> None:
             ),
         ] = None,
         decoder: DecoderOption = None,
-        workspace: WorkspaceOption = HERE,
+        workspace: WorkspaceOption = CURRENT_FOLDER,
         json: JsonOption = False,
     ) -> None:
         """Do the steps of a pipeline that are not up to date."""
@@ -153,7 +159,7 @@ def _planned(workspace: Workspace, steps: list[Planned]) -> list[dict[str, Any]]
 
 def lineage(
     file: Annotated[Path, typer.Argument(metavar="FILE")],
-    workspace: WorkspaceOption = HERE,
+    workspace: WorkspaceOption = CURRENT_FOLDER,
     json: JsonOption = False,
 ) -> None:
     """Walk from a file back to annotations, decoder, weights and settings."""

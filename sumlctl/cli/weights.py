@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sumlctl import console
-from sumlctl.cli.common import HERE, JsonOption, WorkspaceOption
+from sumlctl.cli.common import CURRENT_FOLDER, JsonOption, WorkspaceOption
 
 if TYPE_CHECKING:
     from sumlctl.learning.weights.convert import Conversion
@@ -47,7 +47,7 @@ def convert(
     bgr: Annotated[
         bool, typer.Option("--bgr", help="For Ego-Exo and SUM-L configurations, which feed BGR.")
     ] = False,
-    workspace: WorkspaceOption = HERE,
+    workspace: WorkspaceOption = CURRENT_FOLDER,
     json: JsonOption = False,
 ) -> None:
     """Read weights of any known layout and write them anew.

@@ -50,7 +50,7 @@ class VocabularySource:
 
 
 @dataclass(frozen=True)
-class Card:
+class DatasetConfig:
     """A dataset as its configuration describes it.
 
     Args:
@@ -83,7 +83,7 @@ class Card:
         return next((n for p, n in self.fps.items() if fnmatchcase(video_id, p)), None)
 
 
-def load(name: str, workspace: Workspace) -> Card:
+def load(name: str, workspace: Workspace) -> DatasetConfig:
     """Read and check the configuration of a dataset.
 
     Raises:
@@ -92,7 +92,7 @@ def load(name: str, workspace: Workspace) -> Card:
     return parse(shipped.find("manifests", name, workspace.manifests))
 
 
-def parse(path: Path) -> Card:
+def parse(path: Path) -> DatasetConfig:
     """Read one configuration file.
 
     Raises:
@@ -111,7 +111,7 @@ def parse(path: Path) -> Card:
     name = reader.pop("name", None)
     if "reader" in raw and not isinstance(name, str) and isinstance(raw["reader"], dict):
         faults.add("reader has no name", repr(name), 'name = "..." under [reader]')
-    card = Card(
+    card = DatasetConfig(
         name=path.stem,
         path=path,
         **texts,

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from sumlctl.config import documents
-from sumlctl.config.dataset import LABELS, Card
+from sumlctl.config.dataset import LABELS, DatasetConfig
 from sumlctl.datasets import times
 from sumlctl.datasets.table_files import malformed, read_table  # noqa: F401, for readers
 from sumlctl.errors import SumlError, nearest_names
@@ -60,7 +60,7 @@ class Annotations:
     class_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-def annotation_file(annotations: Path, name: str, card: Card) -> Path:
+def annotation_file(annotations: Path, name: str, card: DatasetConfig) -> Path:
     """The path of an annotation file.
 
     Raises:
@@ -78,7 +78,7 @@ def annotation_file(annotations: Path, name: str, card: Card) -> Path:
     return path
 
 
-def within(annotations: Path, name: object, card: Card) -> Path:
+def within(annotations: Path, name: object, card: DatasetConfig) -> Path:
     """The path of a file that the card names, whether or not it is there.
 
     Raises:

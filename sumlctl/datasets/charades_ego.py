@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from sumlctl.config.dataset import Card
+from sumlctl.config.dataset import DatasetConfig
 from sumlctl.datasets import annotations as an
 from sumlctl.datasets import options, times
 from sumlctl.errors import SumlError
@@ -28,7 +28,7 @@ _V1 = {
 _V1_MIXED = {"CharadesEgo_v1_train.csv": "train", "CharadesEgo_v1_test.csv": "test"}
 
 
-def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
+def read(card: DatasetConfig, annotations: Path, videos: Path) -> an.Annotations:
     """Reads the release that is in the folder; v1 wins where both are.
 
     v0: a train row describes the third-person video; its first-person twin `<id>EGO` was acted
@@ -55,7 +55,7 @@ def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
 
 
 def _release(
-    card: Card, annotations: Path
+    card: DatasetConfig, annotations: Path
 ) -> tuple[str, list[pl.DataFrame], list[Path], tuple[str, ...], times.LeftOut]:
     def present(names: dict[str, object]) -> list[Path]:
         return [annotations / name for name in names if (annotations / name).is_file()]

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from sumlctl.config.dataset import Card
+from sumlctl.config.dataset import DatasetConfig
 from sumlctl.datasets import annotations as an
 from sumlctl.datasets import options, times
 
@@ -15,7 +15,7 @@ _SEGMENT = ("participant_id", "video_id", "start_timestamp", "stop_timestamp")
 _LABELS = ("narration", "verb_class", "noun_class", "all_noun_classes")
 
 
-def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
+def read(card: DatasetConfig, annotations: Path, videos: Path) -> an.Annotations:
     """Reads the published CSV files.
 
     Times come from the timestamps: the frame numbers count JPEG extractions at 60 or 50 fps

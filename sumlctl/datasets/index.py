@@ -17,7 +17,7 @@ from sumlctl.datasets import vocabulary
 from sumlctl.datasets.clean import clean_column
 from sumlctl.datasets.survey import survey
 from sumlctl.errors import SumlError
-from sumlctl.jobs.executors import HERE, Executor
+from sumlctl.jobs.executors import THIS_MACHINE, Executor
 from sumlctl.jobs.units import Work
 from sumlctl.video.probe_many import PROBED_WITH
 from sumlctl.video.read import require
@@ -63,7 +63,7 @@ def index(
     *,
     annotations: Path | None = None,
     videos: Path | None = None,
-    executor: Executor = HERE,
+    executor: Executor = THIS_MACHINE,
     retry_unreadable: bool = False,
     bad_rows: str = DROP,
     decoder: str = "auto",
@@ -169,12 +169,12 @@ def _doubted(videos: pl.DataFrame) -> list[str]:
     return doubted.get_column("video_id").to_list()
 
 
-def _check_viewpoints(card: cards.Card, rows: pl.DataFrame) -> None:
+def _check_viewpoints(card: cards.DatasetConfig, rows: pl.DataFrame) -> None:
     bad = ~pl.col("viewpoint").is_in(list(card.viewpoints))
     an.refuse(rows, bad, "viewpoint that the card does not have", "viewpoint", str(card.viewpoints))
 
 
-def _clips(card: cards.Card, rows: pl.DataFrame, videos: pl.DataFrame) -> pl.DataFrame:
+def _clips(card: cards.DatasetConfig, rows: pl.DataFrame, videos: pl.DataFrame) -> pl.DataFrame:
     """The clips table: every annotated segment checked against its probed video."""
     known = videos.select("video_id", "duration_s", "fps", video_status="status")
     slack = pl.max_horizontal(1 / pl.col("fps"), pl.lit(0.0)) + _ROUNDING_S
@@ -205,7 +205,7 @@ def _clips(card: cards.Card, rows: pl.DataFrame, videos: pl.DataFrame) -> pl.Dat
     )
 
 
-def expected_counts(card: cards.Card, release: str) -> Mapping[str, Mapping[str, int]]:
+def expected_counts(card: cards.DatasetConfig, release: str) -> Mapping[str, Mapping[str, int]]:
     """split -> viewpoint -> rows; a card tells releases apart as `v0.train`."""
     prefix = f"{release}." if release else ""
     named = {s.removeprefix(prefix): n for s, n in card.expected.items() if s.startswith(prefix)}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from sumlctl.config.dataset import Card
+from sumlctl.config.dataset import DatasetConfig
 from sumlctl.datasets import annotations as an
 from sumlctl.datasets.times import MISSING
 from sumlctl.datasets.vocabulary import ids_by_name, spelled_plainly
@@ -35,7 +35,7 @@ class Classes:
         met: name -> id in the order of appearance, where the table itself has the vocabulary.
     """
 
-    card: Card
+    card: DatasetConfig
     annotations: Path
     kind: str
     unlabelled: frozenset[str]

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from sumlctl.config.dataset import Card
+from sumlctl.config.dataset import DatasetConfig
 from sumlctl.datasets import annotations as an
 from sumlctl.datasets import options, times
 from sumlctl.tables import unpickle
@@ -36,7 +36,7 @@ _JOINTS = {
 }
 
 
-def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
+def read(card: DatasetConfig, annotations: Path, videos: Path) -> an.Annotations:
     """Reads single-agent third-person clips; the refined release wins where both are there.
 
     A clip of the first release is one segment, labelled as its first frame; a clip of the

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sumlctl.config.dataset import Card
+from sumlctl.config.dataset import DatasetConfig
 from sumlctl.errors import SumlError, unknown_name
 
 
-def value_of(card: Card, key: str, kind: type, default: object = None) -> object:
+def value_of(card: DatasetConfig, key: str, kind: type, default: object = None) -> object:
     """A reader option of the card.
 
     Raises:
@@ -24,7 +24,7 @@ def value_of(card: Card, key: str, kind: type, default: object = None) -> object
     return value
 
 
-def texts(card: Card, key: str, default: dict[str, str] | None = None) -> dict[str, str]:
+def texts(card: DatasetConfig, key: str, default: dict[str, str] | None = None) -> dict[str, str]:
     """A reader option of the card that names something for each of several names.
 
     Raises:
@@ -43,7 +43,7 @@ def texts(card: Card, key: str, default: dict[str, str] | None = None) -> dict[s
     return value  # type: ignore[return-value]
 
 
-def check(card: Card, known: set[str]) -> None:
+def check(card: DatasetConfig, known: set[str]) -> None:
     """Refuses reader options that the reader does not have."""
     for key in card.options:
         if key not in known:

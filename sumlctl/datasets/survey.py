@@ -11,10 +11,10 @@ from typing import Any
 import polars as pl
 
 from sumlctl import tables
-from sumlctl.config.dataset import Card
+from sumlctl.config.dataset import DatasetConfig
 from sumlctl.console import note, progress, warn
 from sumlctl.errors import InstallationError, ProgramError, SumlError
-from sumlctl.jobs.executors import HERE, Executor
+from sumlctl.jobs.executors import THIS_MACHINE, Executor
 from sumlctl.jobs.units import Work
 from sumlctl.video.installation import check_installation
 from sumlctl.video.probe import Probe, stamp
@@ -23,12 +23,12 @@ from sumlctl.workspace import inside
 
 
 def survey(
-    card: Card,
+    card: DatasetConfig,
     clips: pl.DataFrame,
     root: Path,
     table: Path,
     work: Work,
-    executor: Executor = HERE,
+    executor: Executor = THIS_MACHINE,
     *,
     retry_unreadable: bool = False,
     decoder: str = "auto",
@@ -95,7 +95,7 @@ def survey(
 
 
 def _probe(
-    card: Card,
+    card: DatasetConfig,
     pending: dict[Path, list[str]],
     rows: dict[str, dict[str, Any]],
     work: Work,
@@ -121,7 +121,9 @@ def _decord_was_not_asked(row: dict[str, Any]) -> bool:
     return is_file and row["status"] == "ok" and row["decord"] not in ("trusted", "doubted")
 
 
-def _locate(card: Card, root: Path, video_id: str, participant: str) -> tuple[str, Path | None]:
+def _locate(
+    card: DatasetConfig, root: Path, video_id: str, participant: str
+) -> tuple[str, Path | None]:
     """The first of the card's paths that is a file, else a folder, else the first one and None."""
     known = [t for t in card.videos if participant or "{participant}" not in t]
     names = [t.format(video_id=video_id, participant=participant) for t in known or card.videos]
@@ -134,7 +136,7 @@ def _locate(card: Card, root: Path, video_id: str, participant: str) -> tuple[st
 
 
 def _refuse_if_gone(
-    card: Card,
+    card: DatasetConfig,
     root: Path,
     table: Path,
     earlier: Sequence[Mapping[str, Any]],

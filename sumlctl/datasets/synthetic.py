@@ -15,7 +15,7 @@ import polars as pl
 
 from sumlctl import console
 from sumlctl.config import documents
-from sumlctl.config.dataset import Card
+from sumlctl.config.dataset import DatasetConfig
 from sumlctl.datasets import annotations as an
 from sumlctl.datasets import options, world
 from sumlctl.datasets.render import Variety, film
@@ -34,7 +34,7 @@ _OPTIONS = {"seed", "overlap", "clips", "size", "fps", *_MORE}
 
 
 @dataclass(frozen=True)
-class Settings:
+class WorldSettings:
     """What a generated dataset depends on.
 
     Args:
@@ -65,7 +65,7 @@ class Settings:
     zoom: float = 1.0
 
 
-def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
+def read(card: DatasetConfig, annotations: Path, videos: Path) -> an.Annotations:
     """Reads `clips.csv`; where it is not there yet, makes it and every video first.
 
     An interrupted generation goes on where it stopped. `world.json` keeps the settings.
@@ -94,7 +94,7 @@ def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
     return an.Annotations(_rows(table, settings.viewpoint), (table, record))
 
 
-def _settings(card: Card) -> Settings:
+def _settings(card: DatasetConfig) -> WorldSettings:
     options.check(card, _OPTIONS)
     clips: Any = options.value_of(card, "clips", dict)
     size: Any = options.value_of(card, "size", list)
@@ -119,24 +119,24 @@ def _settings(card: Card) -> Settings:
     _check(card, "reader.clips", clips, counted, "a number above 0 per split")
     even = len(size) == 2 and all(isinstance(n, int) and n >= 32 and n % 2 == 0 for n in size)
     _check(card, "reader.size", size, even, "width and height, even and at least 32")
-    return Settings(
+    return WorldSettings(
         *(card.viewpoints[0], seed, overlap, clips, tuple(size), fps),
         *(_names(card, "verbs"), _names(card, "nouns")),
         **{key: card.options[key] for key in _MORE if key in card.options},
     )
 
 
-def _check(card: Card, key: str, value: object, good: bool, expected: str) -> None:
+def _check(card: DatasetConfig, key: str, value: object, good: bool, expected: str) -> None:
     if not good:
         fix = "Correct the card."
         raise SumlError(card.path, f"bad {key}", got=repr(value), expected=expected, fix=fix)
 
 
-def _names(card: Card, kind: str) -> tuple[str, ...]:
+def _names(card: DatasetConfig, kind: str) -> tuple[str, ...]:
     return card.vocabulary[kind].names if kind in card.vocabulary else ()
 
 
-def _check_same(settings: Settings, record: Path, videos: Path) -> None:
+def _check_same(settings: WorldSettings, record: Path, videos: Path) -> None:
     """Refuses files that other settings made."""
     wanted = json.loads(json.dumps(asdict(settings)))
     try:
@@ -145,7 +145,7 @@ def _check_same(settings: Settings, record: Path, videos: Path) -> None:
         made = {}
     for key, value in wanted.items():
         # What a record does not name was not to be chosen yet when it was made.
-        if made.get(key, getattr(Settings, key, None)) != value:
+        if made.get(key, getattr(WorldSettings, key, None)) != value:
             raise SumlError(
                 record,
                 f"the dataset was generated with another {key}",
@@ -155,7 +155,9 @@ def _check_same(settings: Settings, record: Path, videos: Path) -> None:
             )
 
 
-def _generate(card: Card, settings: Settings, table: Path, record: Path, videos: Path) -> None:
+def _generate(
+    card: DatasetConfig, settings: WorldSettings, table: Path, record: Path, videos: Path
+) -> None:
     """Renders the videos that are not there and writes the table last."""
     filmed = world.videos(
         settings.viewpoint, settings.seed, settings.overlap, settings.clips, settings.hobby
@@ -180,7 +182,7 @@ def _generate(card: Card, settings: Settings, table: Path, record: Path, videos:
         rows.write_csv(beside)
 
 
-def _table(card: Card, settings: Settings, filmed: list[world.Video]) -> pl.DataFrame:
+def _table(card: DatasetConfig, settings: WorldSettings, filmed: list[world.Video]) -> pl.DataFrame:
     rows = [
         (
             *(f"{video.video_id}_{i}", video.video_id, video.participant, video.split),
@@ -199,7 +201,7 @@ def _table(card: Card, settings: Settings, filmed: list[world.Video]) -> pl.Data
     return table.with_columns(pl.when(known).then(c).alias(c) for c in ("verb", "noun"))
 
 
-def _class_id(card: Card, kind: str, names: tuple[str, ...], name: str) -> int:
+def _class_id(card: DatasetConfig, kind: str, names: tuple[str, ...], name: str) -> int:
     if name in names:
         return names.index(name)
     raise SumlError(
@@ -211,7 +213,7 @@ def _class_id(card: Card, kind: str, names: tuple[str, ...], name: str) -> int:
     )
 
 
-def _render(dataset: str, settings: Settings, missing: dict[world.Video, Path]) -> None:
+def _render(dataset: str, settings: WorldSettings, missing: dict[world.Video, Path]) -> None:
     """Renders videos in worker processes."""
     variety = Variety(settings.tint, settings.bystanders, settings.zoom)
     look = settings.viewpoint, settings.size, settings.fps, settings.seed, variety

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from sumlctl.config.dataset import LABELS, Card
+from sumlctl.config.dataset import LABELS, DatasetConfig
 from sumlctl.datasets import annotations as an
 from sumlctl.datasets import options, points, times
 from sumlctl.datasets.labels import Classes, read_labels
@@ -36,7 +36,7 @@ class _Layout:
     classes: Mapping[str, Classes]
 
 
-def read(card: Card, annotations: Path, videos: Path) -> an.Annotations:
+def read(card: DatasetConfig, annotations: Path, videos: Path) -> an.Annotations:
     """Reads the files that the card names.
 
     Card options:
@@ -93,7 +93,7 @@ def _sorted_classes(
     return rows, names
 
 
-def _layout(card: Card, annotations: Path) -> _Layout:
+def _layout(card: DatasetConfig, annotations: Path) -> _Layout:
     point = _point(card)
     columns = {key: name.strip() for key, name in options.texts(card, "columns").items()}
     for needed in _NEEDED:
@@ -136,14 +136,14 @@ def _layout(card: Card, annotations: Path) -> _Layout:
     )
 
 
-def _fault(card: Card, key: str, expected: str, what: str = "") -> SumlError:
+def _fault(card: DatasetConfig, key: str, expected: str, what: str = "") -> SumlError:
     got = repr(card.options[key]) + (f" ({what})" if what else "")
     return SumlError(
         card.path, f"bad reader.{key}", got=got, expected=expected, fix="Correct the card."
     )
 
 
-def _mark(card: Card, key: str) -> str | None:
+def _mark(card: DatasetConfig, key: str) -> str | None:
     """One character; a quotation mark may be none."""
     mark = card.options.get(key)
     if mark is None or (key == "quote" and mark == ""):
@@ -160,7 +160,7 @@ def _mark(card: Card, key: str) -> str | None:
     return mark
 
 
-def _point(card: Card) -> float | str | None:
+def _point(card: DatasetConfig) -> float | str | None:
     point = card.options.get("point")
     if point is None or point == points.EGOVLP:
         return point
@@ -170,7 +170,7 @@ def _point(card: Card) -> float | str | None:
     return float(point)
 
 
-def _rate(card: Card) -> float:
+def _rate(card: DatasetConfig) -> float:
     rate = card.options.get("rate", 1)
     number = isinstance(rate, int | float) and not isinstance(rate, bool)
     if not number or not 0 < rate < math.inf:
@@ -178,7 +178,7 @@ def _rate(card: Card) -> float:
     return float(rate)
 
 
-def _unlabelled(card: Card) -> frozenset[str]:
+def _unlabelled(card: DatasetConfig) -> frozenset[str]:
     """The values as cells have them; a whole number also as pandas writes it beside gaps."""
     value = card.options.get("unlabelled", _UNLABELLED)
     values = value if isinstance(value, list) else [value]
@@ -188,7 +188,7 @@ def _unlabelled(card: Card) -> frozenset[str]:
     return frozenset([*texts, *(f"{v}.0" for v in values if isinstance(v, int))])
 
 
-def _strip(card: Card) -> str:
+def _strip(card: DatasetConfig) -> str:
     """A pattern that polars takes; its engine takes linear time whatever the pattern."""
     pattern = card.options.get("strip", "")
     if not isinstance(pattern, str) or len(pattern) > _LONGEST_PATTERN:
@@ -203,7 +203,7 @@ def _strip(card: Card) -> str:
 
 
 def _clips(
-    card: Card, path: Path, split: str, layout: _Layout
+    card: DatasetConfig, path: Path, split: str, layout: _Layout
 ) -> tuple[pl.DataFrame, times.LeftOut]:
     columns = layout.columns
     frame = an.read_table(path, layout.delimiter, layout.quote)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from sumlctl.config.dataset import Card, VocabularySource
+from sumlctl.config.dataset import DatasetConfig, VocabularySource
 from sumlctl.console import warn
 from sumlctl.datasets import annotations as an
 from sumlctl.errors import SumlError
@@ -21,7 +21,7 @@ _MOST_CLASSES = 100_000  # a greater id is a slip
 
 
 def load(
-    card: Card, annotations: Path, class_names: Mapping[str, Sequence[str]]
+    card: DatasetConfig, annotations: Path, class_names: Mapping[str, Sequence[str]]
 ) -> tuple[Vocabulary, list[Path]]:
     """The card's vocabularies and the files they came from.
 
@@ -64,7 +64,9 @@ def load(
     return vocabulary, files
 
 
-def _from_table(card: Card, kind: str, class_names: Mapping[str, Sequence[str]]) -> Sequence[str]:
+def _from_table(
+    card: DatasetConfig, kind: str, class_names: Mapping[str, Sequence[str]]
+) -> Sequence[str]:
     if kind in class_names:
         return class_names[kind]
     raise SumlError(
@@ -76,7 +78,7 @@ def _from_table(card: Card, kind: str, class_names: Mapping[str, Sequence[str]])
     )
 
 
-def ids_by_name(card: Card, annotations: Path, kind: str) -> dict[str, list[int]]:
+def ids_by_name(card: DatasetConfig, annotations: Path, kind: str) -> dict[str, list[int]]:
     """Return the class ids that each class name stands for, as written and in plain spelling.
 
     More than one where several classes have the name; empty where the card has no names.

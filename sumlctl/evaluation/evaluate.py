@@ -13,7 +13,7 @@ from sumlctl import config, console, tables
 from sumlctl.config import Pipeline, registry
 from sumlctl.errors import SumlError
 from sumlctl.evaluation import bootstrap, trained, whole_videos
-from sumlctl.evaluation.partial_predictions import Parts, made_from
+from sumlctl.evaluation.partial_predictions import PartialPredictions, made_from
 from sumlctl.evaluation.predict import in_order, name_failed, predicted
 from sumlctl.evaluation.protocols.context import Context
 from sumlctl.evaluation.trained import Trained
@@ -216,7 +216,7 @@ def _predict(workspace: Workspace, folder: Path, pipeline: Pipeline, asked: Requ
     main = trained.load(workspace, folder.name, asked.checkpoint, ["fpv"])
     main.check_classes("fpv", clip_set)
     fabric.to_device(main.model)
-    with Parts(folder / "predictions.parts", inputs, settings) as parts:
+    with PartialPredictions(folder / "predictions.parts", inputs, settings) as parts:
         with open_reader(workspace, pipeline) as reader:
             predictions = _predicted(main, fabric, clip_set, views, whole, parts, reader)
         tables.write(predictions.to_arrow(), path, "predictions", inputs=inputs, config=settings)
@@ -249,7 +249,7 @@ def _predicted(
     clip_set: ClipSet,
     views: Views,
     whole: bool,
-    parts: Parts,
+    parts: PartialPredictions,
     reader: Reader,
 ) -> pl.DataFrame:
     """Predictions of all clips, those that are in the parts already included."""

@@ -17,7 +17,7 @@ from sumlctl.errors import SumlError
 _EVERY_S = 30.0
 
 
-class Parts:
+class PartialPredictions:
     """A folder of predictions tables; used as a context, which keeps what is there when it ends.
 
     Args:
@@ -76,7 +76,7 @@ class Parts:
             self._before.append(rows)
         self._held, self._written = [], time.monotonic()
 
-    def __enter__(self) -> Parts:
+    def __enter__(self) -> PartialPredictions:
         return self
 
     def __exit__(

@@ -16,7 +16,7 @@ from sumlctl.errors import SumlError
 from sumlctl.learning.data import transforms
 from sumlctl.learning.data.batches import Batch
 from sumlctl.learning.data.clips import Clip
-from sumlctl.learning.data.ordered_reads import One, batched, in_turn
+from sumlctl.learning.data.ordered_reads import SingleWindow, batched, read_in_order
 from sumlctl.learning.data.reader import Reader
 from sumlctl.learning.data.requests import Failure, Window
 
@@ -119,10 +119,10 @@ class ClipViews:
     def batches(self, reader: Reader, size: int) -> Iterator[Batch]:
         """Batches of so many clips, read ahead; see `collate`."""
         wanted = (self._views(index) for index in range(len(self.clips)))
-        read = (views.result for views in in_turn(reader, wanted, 2 * size))
+        read = (views.result for views in read_in_order(reader, wanted, 2 * size))
         return reader.ahead(collate(items) for items in batched(read, size))
 
-    def _views(self, index: int) -> One[Batch]:
+    def _views(self, index: int) -> SingleWindow[Batch]:
         """index, frames and places as `Views.crops` takes them."""
         clip = self.clips[index]
         times_s = self.views.times(clip, self.frames, self.stride)
@@ -132,7 +132,7 @@ class ClipViews:
         def make(pixels: np.ndarray) -> Batch:
             return {"index": index, "frames": torch.from_numpy(pixels.copy()), "places": where}
 
-        return One(Window(clip, needed, self.short_side), make)
+        return SingleWindow(Window(clip, needed, self.short_side), make)
 
 
 def collate(items: Sequence[Batch | Failure]) -> Batch:

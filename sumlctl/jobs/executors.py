@@ -88,7 +88,7 @@ class Local:
         )
 
 
-HERE = Local(1)
+THIS_MACHINE = Local(1)
 
 
 def _share(processes: int) -> dict[str, str]:

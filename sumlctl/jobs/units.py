@@ -82,7 +82,7 @@ class _Call(NamedTuple):
     receipt: Path
 
 
-def stands_on(*facts: Any) -> str:
+def fingerprint(*facts: Any) -> str:
     """Digest of settings and inputs; equal for equal values, and for tuples and lists alike."""
     told = json.dumps(facts, sort_keys=True, default=str)
     return hashlib.sha256(told.encode()).hexdigest()

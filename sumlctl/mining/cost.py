@@ -21,7 +21,7 @@ from sumlctl.mining.search import certified, ivf
 from sumlctl.mining.search.blocks import Vectors, block_rows, shard_rows
 from sumlctl.mining.search.exact import BLOCK, SPARE, prove
 from sumlctl.mining.search.probed import Lists, Probed
-from sumlctl.mining.side import Side, narrated
+from sumlctl.mining.side import MiningSide, narrated
 from sumlctl.workspace import Workspace
 
 REACHED = 0.5  # share of a GPU's published throughput and bandwidth; assumed
@@ -96,8 +96,8 @@ class Sizes:
             SumlError: a table is missing.
         """
         dimension = narrated(workspace, [fpv, *tpv], encoder).dimension
-        first = Side.load(workspace, [fpv], "fpv", split)
-        pool = Side.load(workspace, tpv, "tpv", split)
+        first = MiningSide.load(workspace, [fpv], "fpv", split)
+        pool = MiningSide.load(workspace, tpv, "tpv", split)
         return cls(len(first.texts), len(pool.texts), dimension, top_k)
 
 

@@ -10,7 +10,7 @@ import polars as pl
 from sumlctl import tables
 from sumlctl.errors import SumlError, unknown_name
 from sumlctl.mining.search import nearest
-from sumlctl.mining.side import Side, narrated
+from sumlctl.mining.side import MiningSide, narrated
 from sumlctl.workspace import Workspace
 
 _NEXT_BEST = 5
@@ -31,12 +31,12 @@ def show(path: Path, clip_id: str, workspace: Workspace) -> dict[str, Any]:
     table = tables.read(path, "pairs")
     config = tables.made_with(path, "pairs", table, "fpv", "tpv", "split", "encoder")
     encoder = config["encoder"]["name"]
-    first = Side.load(workspace, [config["fpv"]], "fpv", config["split"])
+    first = MiningSide.load(workspace, [config["fpv"]], "fpv", config["split"])
     clip = first.clips.filter(pl.col("clip_id") == clip_id)
     if clip.is_empty():
         ids = first.clips.get_column("clip_id").to_list()
         raise unknown_name(path.name, "clip", clip_id, ids)
-    pool = Side.load(workspace, config["tpv"], "tpv", config["split"])
+    pool = MiningSide.load(workspace, config["tpv"], "tpv", config["split"])
     vectors = narrated(workspace, [config["fpv"], *config["tpv"]], encoder)
     narration = clip.item(0, "narration")
     k = min(_NEXT_BEST + 1, len(pool.texts))

@@ -13,13 +13,15 @@ import numpy as np
 import polars as pl
 
 from sumlctl.errors import SumlError
-from sumlctl.mining.side import Side
+from sumlctl.mining.side import MiningSide
 
 _DECIMALS = 6  # similarities that agree to 1e-6 are ties, as in `search`
 _KEY = ("narration", "verb_words", "noun_words")
 
 
-def answers(first: Side, pool: Side, queries: np.ndarray, base: np.ndarray, k: int) -> pl.DataFrame:
+def answers(
+    first: MiningSide, pool: MiningSide, queries: np.ndarray, base: np.ndarray, k: int
+) -> pl.DataFrame:
     """The k best partners of each distinct first-person narration and label.
 
     Classes of two datasets are the same when their vocabularies have a word in common.
@@ -76,7 +78,7 @@ def labels(clips: pl.DataFrame) -> pl.Series:
     return clips.select(pl.concat_str(words, separator="|")).to_series().alias("labels")
 
 
-def _distinct(side: Side) -> pl.DataFrame:
+def _distinct(side: MiningSide) -> pl.DataFrame:
     """Distinct narrations and labels, in the order of the texts, with their place in `texts`."""
     places = side.texts.rename("narration").to_frame().with_row_index("text")
     clips = side.clips.select(*_KEY).with_columns(labels(side.clips))

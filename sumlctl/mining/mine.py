@@ -12,16 +12,16 @@ import polars as pl
 
 from sumlctl import console, tables
 from sumlctl.errors import SumlError
-from sumlctl.jobs.executors import HERE, Executor
-from sumlctl.jobs.units import Work, stands_on
+from sumlctl.jobs.executors import THIS_MACHINE, Executor
+from sumlctl.jobs.units import Work, fingerprint
 from sumlctl.mining import labels
 from sumlctl.mining.options import ASSIGNMENTS, KEEP_ALL, MiningOptions
 from sumlctl.mining.search import Certified
 from sumlctl.mining.search.blocks import Blocks, Vectors
 from sumlctl.mining.search.exact import check
 from sumlctl.mining.search.ivf import Aim, Guarantee, search
-from sumlctl.mining.side import Side, narrated
-from sumlctl.tables.narration_vectors import Narrated
+from sumlctl.mining.side import MiningSide, narrated
+from sumlctl.tables.narration_vectors import NarrationVectors
 from sumlctl.workspace import Workspace
 
 MATCHES = ("text", "labels")
@@ -29,7 +29,7 @@ _WINNER = ("tpv_narration", "tpv_labels")
 
 
 @dataclass(frozen=True)
-class Settings(MiningOptions):
+class MiningSettings(MiningOptions):
     """How pairs are chosen, and from which clips.
 
     Args:
@@ -64,8 +64,8 @@ class Mined:
 
     pairs: pl.DataFrame
     kept: pl.DataFrame
-    fpv: Side
-    tpv: Side
+    fpv: MiningSide
+    tpv: MiningSide
     search: Certified | None
     guarantee: Guarantee | None
     encoder: str
@@ -76,11 +76,11 @@ def mine(
     fpv: str,
     tpv: Sequence[str],
     workspace: Workspace,
-    settings: Settings,
+    settings: MiningSettings,
     *,
     encoder: str | None = None,
     device: str = "auto",
-    executor: Executor = HERE,
+    executor: Executor = THIS_MACHINE,
 ) -> Mined:
     """Pairs each first-person clip with its most similar third-person clips.
 
@@ -107,8 +107,8 @@ def mine(
             f"{workspace.relative(source)} was made before encoders had fingerprints: its weights "
             "are the same, its pooling, prompt and tokenizer are not known; `sumlctl embed` checks"
         )
-    first = Side.load(workspace, [fpv], "fpv", settings.split)
-    pool = Side.load(workspace, tpv, "tpv", settings.split)
+    first = MiningSide.load(workspace, [fpv], "fpv", settings.split)
+    pool = MiningSide.load(workspace, tpv, "tpv", settings.split)
     sources = [*first.sources, *pool.sources, *vectors.sources]
     inputs = {workspace.relative(source): tables.digest(source) for source in sources}
     folder = workspace.units(f"mine-pairs {fpv}--{'+'.join(tpv)}").absolute()
@@ -155,7 +155,11 @@ def mine(
 
 
 def _search(
-    blocks: Blocks, first: Side, pool: Side, vectors: Narrated, settings: Settings
+    blocks: Blocks,
+    first: MiningSide,
+    pool: MiningSide,
+    vectors: NarrationVectors,
+    settings: MiningSettings,
 ) -> tuple[Certified, Guarantee | None]:
     """The most similar narrations of the pool, by file: workers read what they need of it."""
     k, n, m, d = settings.top_k, len(first.texts), len(pool.texts), vectors.dimension
@@ -168,14 +172,14 @@ def _search(
     return search(blocks, queries, base, k, Aim(settings.recall, settings.seed))
 
 
-def _saved(blocks: Blocks, name: str, side: Side, vectors: Narrated) -> Vectors:
-    path = blocks.folder / f"{name}.{stands_on(blocks.facts)[:16]}.npy"
+def _saved(blocks: Blocks, name: str, side: MiningSide, vectors: NarrationVectors) -> Vectors:
+    path = blocks.folder / f"{name}.{fingerprint(blocks.facts)[:16]}.npy"
     if not path.is_file():
         vectors.save(side.texts, path)
     return Vectors.of(path)
 
 
-def _check(settings: Settings, tpv: Sequence[str]) -> None:
+def _check(settings: MiningSettings, tpv: Sequence[str]) -> None:
     faults = [
         ("--assign", settings.assign in ASSIGNMENTS, settings.assign, " or ".join(ASSIGNMENTS)),
         ("--match", settings.match in MATCHES, settings.match, " or ".join(MATCHES)),
@@ -189,7 +193,7 @@ def _check(settings: Settings, tpv: Sequence[str]) -> None:
             raise SumlError(option, "impossible value", got=got, expected=expected, fix=fix)
 
 
-def _answers(first: Side, pool: Side, search: Certified) -> pl.DataFrame:
+def _answers(first: MiningSide, pool: MiningSide, search: Certified) -> pl.DataFrame:
     """One row per distinct first-person narration and rank."""
     n, k = search.row.shape
     return pl.DataFrame(
@@ -204,7 +208,9 @@ def _answers(first: Side, pool: Side, search: Certified) -> pl.DataFrame:
     )
 
 
-def _join(first: Side, pool: Side, answers: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+def _join(
+    first: MiningSide, pool: MiningSide, answers: pl.DataFrame, settings: MiningSettings
+) -> pl.DataFrame:
     """One row per first-person clip and rank, in the order of the clips table."""
     by_labels = settings.match == "labels"
     said, theirs = (
@@ -265,7 +271,7 @@ def _of_other_scenes(rows: pl.DataFrame, partners: pl.DataFrame) -> pl.DataFrame
     return pl.concat(done).sort("place")
 
 
-def _turns(rows: pl.DataFrame, settings: Settings) -> pl.Series:
+def _turns(rows: pl.DataFrame, settings: MiningSettings) -> pl.Series:
     """Which of the clips with the winning narration each pair takes, before wrapping round.
 
     `spread` counts the pairs that share a winner in a seeded order, so that every clip of the

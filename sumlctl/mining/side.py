@@ -10,7 +10,7 @@ import polars as pl
 
 from sumlctl import tables
 from sumlctl.errors import SumlError, unknown_name
-from sumlctl.tables.narration_vectors import Narrated
+from sumlctl.tables.narration_vectors import NarrationVectors
 from sumlctl.workspace import Workspace
 
 _LABELS = ("verbs", "nouns", "actions")
@@ -18,7 +18,7 @@ _COLUMNS = ("clip_id", "dataset", "viewpoint", "split", "video_id", "narration",
 
 
 @dataclass(frozen=True)
-class Side:
+class MiningSide:
     """The clips of one viewpoint that take part in mining.
 
     Args:
@@ -46,7 +46,7 @@ class Side:
     @classmethod
     def load(
         cls, workspace: Workspace, datasets: Sequence[str], viewpoint: str, split: str
-    ) -> Side:
+    ) -> MiningSide:
         """Clips of a viewpoint and split, from several datasets one after another.
 
         Clips without a usable video are left out as soon as their dataset has any video at all;
@@ -121,7 +121,9 @@ def _words(clips: pl.DataFrame, kind: str, vocabulary: dict[str, list[list[str]]
     return words.get_column("words")
 
 
-def narrated(workspace: Workspace, datasets: Sequence[str], encoder: str | None) -> Narrated:
+def narrated(
+    workspace: Workspace, datasets: Sequence[str], encoder: str | None
+) -> NarrationVectors:
     """Vectors of the datasets' narrations.
 
     Args:
@@ -132,7 +134,7 @@ def narrated(workspace: Workspace, datasets: Sequence[str], encoder: str | None)
     Raises:
         SumlError: no encoder in common, several, or tables made by different weights.
     """
-    return Narrated(workspace, datasets, encoder or _only_common(workspace, datasets))
+    return NarrationVectors(workspace, datasets, encoder or _only_common(workspace, datasets))
 
 
 def _only_common(workspace: Workspace, datasets: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ import polars as pl
 
 from sumlctl.console import note
 from sumlctl.mining.mine import Mined
-from sumlctl.mining.side import Side
+from sumlctl.mining.side import MiningSide
 
 
 def summarise(mined: Mined) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def summarise(mined: Mined) -> dict[str, Any]:
     }
 
 
-def say_left_out(side: Side) -> None:
+def say_left_out(side: MiningSide) -> None:
     """Tells which clips a side leaves out and why."""
     for reason, n in side.left_out.items():
         note(f"{side.viewpoint} side leaves out {n:,} clips: {reason}")

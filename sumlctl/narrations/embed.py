@@ -16,8 +16,8 @@ from sumlctl import tables
 from sumlctl.config import registry
 from sumlctl.console import progress
 from sumlctl.errors import SumlError
-from sumlctl.jobs.executors import HERE, Executor, Limits
-from sumlctl.jobs.units import Failed, Unit, Work, stands_on
+from sumlctl.jobs.executors import THIS_MACHINE, Executor, Limits
+from sumlctl.jobs.units import Failed, Unit, Work, fingerprint
 from sumlctl.narrations.choose import Choice
 from sumlctl.narrations.vectors import Vectors
 from sumlctl.workspace import Workspace
@@ -67,7 +67,7 @@ def embed(
     *,
     device: str = "auto",
     batch_size: int = BATCH_SIZE,
-    executor: Executor = HERE,
+    executor: Executor = THIS_MACHINE,
 ) -> Iterator[Embedded]:
     """Writes the narrations table of each dataset; vectors that are there already are kept.
 
@@ -162,7 +162,7 @@ def _encode(
 
     # Texts of one length share a block, so they make full batches.
     ordered = pl.DataFrame({"text": texts}).sort(pl.col("text").str.len_chars(), "text")
-    named = work.folder / f"{stands_on(ordered['text'].hash(0).sum(), len(texts))[:16]}.parquet"
+    named = work.folder / f"{fingerprint(ordered['text'].hash(0).sum(), len(texts))[:16]}.parquet"
     with tables.whole_file(named) as beside:
         ordered.write_parquet(beside)
     identity = encoding.choice.identity()
@@ -172,7 +172,7 @@ def _encode(
         out = work.folder / f"{start:09d}.npy"
         block = _Block(encoding, named, start, start + len(part), out)
         facts = identity, encoding.choice.name, encoding.batch_size, part.to_list()
-        blocks[Unit(f"{start:09d}", block, stands_on(*facts), (out,))] = part
+        blocks[Unit(f"{start:09d}", block, fingerprint(*facts), (out,))] = part
     cut = encoded = 0
     limits = Limits(_DEADLINE_S, on_device=True)
     with progress(label, len(texts), "narrations") as bar:

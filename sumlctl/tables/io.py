@@ -15,7 +15,7 @@ from sumlctl import __version__
 from sumlctl.errors import SumlError, from_os_error
 from sumlctl.tables.schemas import ADDED, MAKERS, schema
 from sumlctl.tables.temporary import remove_stale, temporary
-from sumlctl.tables.validate import Judge
+from sumlctl.tables.validate import TableValidator
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -185,8 +185,8 @@ def check(path: Path, kind: str, found: pa.Schema) -> None:
     _judge(path, kind).schema(found, schema(kind, getattr(vector, "list_size", 1)))
 
 
-def _judge(path: Path, kind: str) -> Judge:
-    return Judge(path, kind, f"Delete it and make it again with `{MAKERS[kind]}`.")
+def _judge(path: Path, kind: str) -> TableValidator:
+    return TableValidator(path, kind, f"Delete it and make it again with `{MAKERS[kind]}`.")
 
 
 def made_with(path: Path, kind: str, table: pa.Table, *needed: str) -> dict[str, Any]:

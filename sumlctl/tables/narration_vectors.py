@@ -36,7 +36,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     return [_IDENTITY[key] for key in (differ[:1] if "weights_sha256" in differ else differ)]
 
 
-class Narrated:
+class NarrationVectors:
     """The vectors of several datasets' narrations, all made by the same encoder.
 
     Args:

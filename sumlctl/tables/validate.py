@@ -60,7 +60,7 @@ _METADATA = {
 }
 
 
-class Judge:
+class TableValidator:
     """Judges the table of a file.
 
     Args:

@@ -12,7 +12,7 @@ import av
 
 from sumlctl.jobs import pool
 from sumlctl.jobs.executors import Executor, Limits
-from sumlctl.jobs.units import Failed, Unit, Work, stands_on
+from sumlctl.jobs.units import Failed, Unit, Work, fingerprint
 from sumlctl.video.installation import with_fault_check
 from sumlctl.video.probe import Probe, noting, probe, stamp
 
@@ -22,7 +22,7 @@ _FINDS = 2  # changes of what a probe finds: 2, when the pictures begin and whet
 _DECODED_AT_LEAST = 200_000  # bytes per second; small 1080p60 files came to 500,000 on one core
 
 
-class Look(NamedTuple):
+class ProbeRequest(NamedTuple):
     """How a video is to be probed; see `probe`."""
 
     path: Path
@@ -32,7 +32,7 @@ class Look(NamedTuple):
 
 
 @with_fault_check
-def look(wanted: Look) -> dict[str, Any]:
+def answer_probe(wanted: ProbeRequest) -> dict[str, Any]:
     """What `probe` says."""
     path, fps, ask_decord, whole = wanted
     return asdict(probe(path, fps=fps, ask_decord=ask_decord, whole=whole))
@@ -65,14 +65,14 @@ def probe_many(
     limits = Limits(deadline_s, pool.DECODING_MB, attempts=1)
     failed: dict[Path, str] = {}
     units = _units(rates, ask_decord, whole)
-    for found in work.do(look, [*units], executor, limits):
+    for found in work.do(answer_probe, [*units], executor, limits):
         path = units[found.unit]
         if isinstance(found, Failed):
             failed[path] = found.failure.reason
         else:
             yield path, Probe(**found.result)
     units = _units({path: rates[path] for path in failed}, False, whole)
-    for found in work.do(look, [*units], executor, limits):
+    for found in work.do(answer_probe, [*units], executor, limits):
         path = units[found.unit]
         if isinstance(found, Failed):
             yield path, Probe("unreadable", found.failure.reason)
@@ -85,9 +85,9 @@ def _units(rates: Mapping[Path, float | None], ask_decord: bool, whole: bool) ->
     """The looks at some videos, as units of work."""
     found = {}
     for path, fps in rates.items():
-        wanted = Look(path.absolute(), fps, ask_decord, whole)
+        wanted = ProbeRequest(path.absolute(), fps, ask_decord, whole)
         name = hashlib.sha256(f"{wanted.path} {ask_decord}".encode()).hexdigest()
         asked = fps, ask_decord, whole, _FINDS
-        facts = stands_on(str(wanted.path), asked, stamp(path), PROBED_WITH)
+        facts = fingerprint(str(wanted.path), asked, stamp(path), PROBED_WITH)
         found[Unit(name[:32], wanted, facts)] = path
     return found

@@ -22,7 +22,7 @@ _DEADLINE_S = 120.0
 _SAME_S = 0.002
 
 
-class Window(NamedTuple):
+class CheckedWindow(NamedTuple):
     """Where to look.
 
     Args:
@@ -72,7 +72,7 @@ def cross_check(workspace: Workspace, count: int) -> list[Compared]:
         SumlError: no readable video file is indexed.
     """
     windows = list(_draw(workspace, count))
-    found: dict[Window, Compared] = {}
+    found: dict[CheckedWindow, Compared] = {}
     jobs = min(count, os.cpu_count() or 1)
     with progress("cross-checking", len(windows), "windows") as bar:
         for window, answer in pool.run(
@@ -87,7 +87,7 @@ def cross_check(workspace: Workspace, count: int) -> list[Compared]:
 
 
 @with_fault_check
-def compare(window: Window) -> Compared:
+def compare(window: CheckedWindow) -> Compared:
     """Reads one window with both decoders."""
     import numpy as np
 
@@ -113,11 +113,11 @@ def compare(window: Window) -> Compared:
     return replace(measured, result="same")
 
 
-def _blank(window: Window) -> Compared:
+def _blank(window: CheckedWindow) -> Compared:
     return Compared("not compared", window.dataset, window.video_id, window.times_s[0])
 
 
-def _draw(workspace: Workspace, count: int) -> Iterator[Window]:
+def _draw(workspace: Workspace, count: int) -> Iterator[CheckedWindow]:
     videos = []
     for dataset in workspace.indexed():
         table = tables.read(workspace.table(dataset, "videos"), "videos")
@@ -139,6 +139,6 @@ def _draw(workspace: Workspace, count: int) -> Iterator[Window]:
         step_s = _STRIDE / row["fps"]
         start_s = chance.uniform(0, max(last_s - (_FRAMES - 1) * step_s, 0.0))
         times_s = tuple(min(start_s + i * step_s, last_s) for i in range(_FRAMES))
-        yield Window(
+        yield CheckedWindow(
             row["dataset"], row["video_id"], inside(root, row["path"], row["dataset"]), times_s
         )

@@ -11,7 +11,7 @@ from typing import Any
 from sumlctl.errors import SumlError
 from sumlctl.tables import provenance
 from sumlctl.workflow import records
-from sumlctl.workflow.records import Mark, Receipt
+from sumlctl.workflow.records import FileStamp, ProvenanceRecord
 from sumlctl.workspace import Workspace
 
 AS_MADE, CHANGED, GONE, UNKNOWN = "as made", "changed since", "gone", "not recorded"
@@ -78,7 +78,7 @@ class _Trail:
 
     def back_from(self, name: str) -> dict[str, File]:
         trail: dict[str, File] = {}
-        ahead: list[tuple[str, Mark | None]] = [(name, None)]
+        ahead: list[tuple[str, FileStamp | None]] = [(name, None)]
         while ahead:
             name, as_read = ahead.pop(0)
             if name not in trail:
@@ -86,7 +86,7 @@ class _Trail:
                 ahead += sources.items()
         return trail
 
-    def _file(self, name: str, as_read: Mark | None) -> tuple[File, Mapping[str, Mark]]:
+    def _file(self, name: str, as_read: FileStamp | None) -> tuple[File, Mapping[str, FileStamp]]:
         path = self._workspace.root / name
         receipt = self._makers.get(name)
         if receipt is None:
@@ -107,11 +107,11 @@ class _Trail:
         return file, sources
 
     def _without_receipt(
-        self, name: str, path: Path, as_read: Mark | None
-    ) -> tuple[File, Mapping[str, Mark]]:
+        self, name: str, path: Path, as_read: FileStamp | None
+    ) -> tuple[File, Mapping[str, FileStamp]]:
         made = provenance.of(path)
         known = as_read or records.mark(path)
-        sources = {self._named(source): Mark(sha256) for source, sha256 in made.inputs.items()}
+        sources = {self._named(source): FileStamp(sha256) for source, sha256 in made.inputs.items()}
         if sources:
             end = ""
         elif any(name in receipt.inputs for receipt in self._receipts):
@@ -137,14 +137,14 @@ class _Trail:
         return self._workspace.relative_or_absolute(path) if path.exists() else source
 
 
-def _status(path: Path, known: Mark) -> str:
+def _status(path: Path, known: FileStamp) -> str:
     now = records.mark(path, known if known.mtime_ns else None)
     if not now.sha256:
         return GONE
     return AS_MADE if now.sha256 == known.sha256 else CHANGED
 
 
-def _made(receipt: Receipt) -> dict[str, str]:
+def _made(receipt: ProvenanceRecord) -> dict[str, str]:
     return {"sumlctl": receipt.version, **receipt.packages, "finished": receipt.finished}
 
 

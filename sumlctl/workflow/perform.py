@@ -152,7 +152,7 @@ def _do(
         command(words, "; ".join(reasons))
         left = records.read(step.receipt)
         if left is None or left == before or not left.finished:
-            records.leave(workspace, step)
+            records.commit(workspace, step)
     for reason in records.state(workspace, step).reasons:
         console.warn(f"{step.name} is not up to date yet: {reason}")
     return Outcome(step.name, "done", reasons, round(time.monotonic() - began, 3))

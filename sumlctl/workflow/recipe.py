@@ -17,7 +17,7 @@ from sumlctl.config import Pipeline, parsing, registry, shipped
 from sumlctl.config.sections import Data, Evaluation
 from sumlctl.errors import SumlError
 from sumlctl.workflow import matrix, step_options
-from sumlctl.workflow.step_options import STEPS, ForRun, Paper
+from sumlctl.workflow.step_options import STEPS, Paper, StepOptions
 from sumlctl.workspace import Workspace
 
 # The one method that looks at no third-person clip; the others are not asked, since losses
@@ -49,7 +49,7 @@ class Cell:
     overrides: tuple[str, ...]
     path: Path
     raw: Mapping[str, Any]
-    said: ForRun
+    said: StepOptions
     data: Data
     evaluation: Evaluation
 

@@ -34,7 +34,7 @@ _FILLED_IN = {"precision": "auto"}
 
 
 @dataclass(frozen=True)
-class Mark:
+class FileStamp:
     """What a file or folder is known by.
 
     Args:
@@ -49,7 +49,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Receipt:
+class ProvenanceRecord:
     """A finished step.
 
     Args:
@@ -70,8 +70,8 @@ class Receipt:
     command: list[str]
     settings: dict[str, Any]
     asked: str
-    inputs: dict[str, Mark]
-    outputs: dict[str, Mark]
+    inputs: dict[str, FileStamp]
+    outputs: dict[str, FileStamp]
     version: str = __version__
     packages: dict[str, str] = field(default_factory=dict)
     finished: str = ""
@@ -91,20 +91,20 @@ class State:
     edited: tuple[str, ...] = ()
 
 
-def mark(path: Path, known: Mark | None = None) -> Mark:
+def mark(path: Path, known: FileStamp | None = None) -> FileStamp:
     """The mark of a file or folder; `known` is taken for it where size and time are the same."""
     try:
         found = path.stat()
     except (OSError, ValueError):  # none, out of reach, or no name of a file
-        return Mark("")
+        return FileStamp("")
     if stat.S_ISDIR(found.st_mode):
         return _listing(path)
     if not stat.S_ISREG(found.st_mode):  # a device or a pipe need not end
-        return Mark("")
+        return FileStamp("")
     if known and (known.size, known.mtime_ns) == (found.st_size, found.st_mtime_ns):
         return known
     sha256 = _digest(path, found.st_size, found.st_mtime_ns)
-    return Mark(sha256, found.st_size, found.st_mtime_ns)
+    return FileStamp(sha256, found.st_size, found.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -112,7 +112,7 @@ def _digest(path: Path, size: int, mtime_ns: int) -> str:
     return quarantine.digest(path)
 
 
-def _listing(folder: Path) -> Mark:
+def _listing(folder: Path) -> FileStamp:
     """Names, sizes and times of a folder's files; hidden ones are nobody's work."""
     seen = hashlib.sha256()
     count = 0
@@ -121,7 +121,7 @@ def _listing(folder: Path) -> Mark:
         name = path.relative_to(folder).as_posix()
         seen.update(f"{name}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
         count += 1
-    return Mark(seen.hexdigest(), count)
+    return FileStamp(seen.hexdigest(), count)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -133,7 +133,7 @@ def _files(folder: Path) -> list[Path]:
     return found
 
 
-def leave(workspace: Workspace, step: Step) -> None:
+def commit(workspace: Workspace, step: Step) -> None:
     """Writes the receipt of a step that has just been done.
 
     Inputs that the step itself has digested while it read them count as it read them, even if
@@ -144,9 +144,9 @@ def leave(workspace: Workspace, step: Step) -> None:
     for path in dict.fromkeys([*step.inputs, *step.beside, *as_read]):
         now = mark(path)
         same = as_read.get(path, now.sha256) == now.sha256
-        inputs[workspace.relative_or_absolute(path)] = now if same else Mark(as_read[path])
+        inputs[workspace.relative_or_absolute(path)] = now if same else FileStamp(as_read[path])
     files = [f for path in step.outputs for f in (_files(path) if path.is_dir() else [path])]
-    receipt = Receipt(
+    receipt = ProvenanceRecord(
         step.kind,
         step.about,
         list(step.words),
@@ -161,7 +161,7 @@ def leave(workspace: Workspace, step: Step) -> None:
 
 
 @contextmanager
-def begun(workspace: Workspace, step: Step) -> Iterator[None]:
+def in_progress(workspace: Workspace, step: Step) -> Iterator[None]:
     """While a step is done, until `leave`: its receipt says that it is not finished.
 
     So what a killed command has half done is done again, and is not taken for somebody's edits.
@@ -169,7 +169,10 @@ def begun(workspace: Workspace, step: Step) -> Iterator[None]:
     """
     before = read(step.receipt)
     told = dict(step.settings())
-    _write(step.receipt, Receipt(step.kind, step.about, list(step.words), told, step.asked, {}, {}))
+    _write(
+        step.receipt,
+        ProvenanceRecord(step.kind, step.about, list(step.words), told, step.asked, {}, {}),
+    )
     try:
         yield
     except BaseException:
@@ -181,7 +184,7 @@ def begun(workspace: Workspace, step: Step) -> Iterator[None]:
         raise
 
 
-def _write(path: Path, receipt: Receipt) -> None:
+def _write(path: Path, receipt: ProvenanceRecord) -> None:
     with tables.whole_file(path) as beside:
         text = json.dumps({"format": _FORMAT, **asdict(receipt)}, indent=1, ensure_ascii=False)
         beside.write_text(text, encoding="utf-8")
@@ -197,7 +200,7 @@ def _versions(packages: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def read(path: Path) -> Receipt | None:
+def read(path: Path) -> ProvenanceRecord | None:
     """A receipt; None where there is none that can be read, which costs a step and no result.
 
     A run whose folder has another name by now, such as `tiny.old`, has its files there.
@@ -208,8 +211,8 @@ def read(path: Path) -> Receipt | None:
             return None
         moved = _moved(path, raw["about"])
         for key in ("inputs", "outputs"):
-            raw[key] = {moved(name): Mark(**values) for name, values in raw[key].items()}
-        receipt = Receipt(**raw)
+            raw[key] = {moved(name): FileStamp(**values) for name, values in raw[key].items()}
+        receipt = ProvenanceRecord(**raw)
         return receipt if _is_sound(receipt) else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
@@ -224,7 +227,7 @@ def _moved(path: Path, about: str) -> Callable[[str], str]:
     return lambda name: now + name.removeprefix(before) if name.startswith(before) else name
 
 
-def _is_sound(receipt: Receipt) -> bool:
+def _is_sound(receipt: ProvenanceRecord) -> bool:
     """Whether every field is of its type."""
     texts = [receipt.step, receipt.about, receipt.asked, receipt.version, receipt.finished]
     marks = [*receipt.inputs.values(), *receipt.outputs.values()]
@@ -258,7 +261,7 @@ def state(workspace: Workspace, step: Step) -> State:
     return State(tuple(reasons), tuple(edited))
 
 
-def other_version(receipt: Receipt) -> list[str]:
+def other_version(receipt: ProvenanceRecord) -> list[str]:
     """Whether another version of the code did it, as a reason to do it again."""
     same = receipt.version == __version__
     return [] if same else [f"sumlctl {__version__}, was {receipt.version}"]
@@ -270,7 +273,7 @@ def differences(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[st
     return [f"setting {text}" for text in parsing.changes(before, {**wanted, **filled_in})]
 
 
-def other_inputs(workspace: Workspace, receipt: Receipt) -> list[str]:
+def other_inputs(workspace: Workspace, receipt: ProvenanceRecord) -> list[str]:
     """Which inputs are not as they were."""
     told = []
     for name, known in receipt.inputs.items():
@@ -280,20 +283,20 @@ def other_inputs(workspace: Workspace, receipt: Receipt) -> list[str]:
     return told
 
 
-def _more_inputs(workspace: Workspace, step: Step, receipt: Receipt) -> list[str]:
+def _more_inputs(workspace: Workspace, step: Step, receipt: ProvenanceRecord) -> list[str]:
     """Inputs that the step has now and its receipt does not know."""
     named = {workspace.relative_or_absolute(path): path for path in (*step.inputs, *step.beside)}
     new = (name for name, path in named.items() if name not in receipt.inputs and path.exists())
     return [f"input {name} is new" for name in new]
 
 
-def _happened(before: Mark, now: Mark) -> str:
+def _happened(before: FileStamp, now: FileStamp) -> str:
     if not now.sha256:
         return "is gone"
     return "changed" if before.sha256 else "is new"
 
 
-def other_outputs(workspace: Workspace, receipt: Receipt) -> tuple[list[str], list[str]]:
+def other_outputs(workspace: Workspace, receipt: ProvenanceRecord) -> tuple[list[str], list[str]]:
     """Outputs that are gone, and outputs that are not as they were."""
     gone: list[str] = []
     edited: list[str] = []

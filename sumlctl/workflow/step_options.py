@@ -66,7 +66,7 @@ class Cam:
 
 
 @dataclass(frozen=True)
-class ForRun:
+class StepOptions:
     """What a pipeline says for `sumlctl run` alone, besides its matrix and the paper's numbers.
 
     Args:
@@ -106,10 +106,10 @@ class Paper:
     numbers: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
-def said(raw: Mapping[str, Any], faults: list[str]) -> ForRun:
+def said(raw: Mapping[str, Any], faults: list[str]) -> StepOptions:
     """What a pipeline says for `run` alone."""
-    keys = ForRun.__dataclass_fields__
-    return parsing.parse(ForRun, {k: raw[k] for k in keys if k in raw}, faults)
+    keys = StepOptions.__dataclass_fields__
+    return parsing.parse(StepOptions, {k: raw[k] for k in keys if k in raw}, faults)
 
 
 def paper(raw: Any, faults: list[str]) -> Paper:

@@ -53,7 +53,7 @@ def ready(workspace: Workspace, cell: Cell, step: Step, again: bool) -> tuple[st
         _make_room(workspace, folder)
     if not again and (equal := _equal_run(workspace, wanted)):
         _take_over(workspace, equal, folder)
-        records.leave(workspace, step)
+        records.commit(workspace, step)
         return ()
     return step.words
 

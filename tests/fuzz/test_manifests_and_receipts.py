@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sumlctl import tables
 from sumlctl.config.sections import Data
 from sumlctl.errors import SumlError
-from sumlctl.evaluation.partial_predictions import Parts
+from sumlctl.evaluation.partial_predictions import PartialPredictions
 from sumlctl.jobs import worker
 from sumlctl.jobs.executors import Limits
 from sumlctl.jobs.units import Unit, Work
@@ -25,7 +25,7 @@ from sumlctl.learning.training.runlog import RunLog
 from sumlctl.mining import similarity
 from sumlctl.report.content import training
 from sumlctl.tables import provenance
-from sumlctl.tables.narration_vectors import Narrated
+from sumlctl.tables.narration_vectors import NarrationVectors
 from sumlctl.video import quarantine
 from sumlctl.video.clip_cache import manifest
 from sumlctl.workflow import lineage, records
@@ -78,11 +78,11 @@ def readers(workspace: Workspace, path: Path) -> Iterator[Callable[[], Any]]:
     yield lambda: quarantine.now(workspace, ["ego"])
     yield lambda: lineage.trace(workspace, path)
     yield lambda: clips.load(workspace, ["ego"], "fpv", "train")
-    yield lambda: Narrated(workspace, ["ego", "exo"], "test").of(["colour 1"])
+    yield lambda: NarrationVectors(workspace, ["ego", "exo"], "test").of(["colour 1"])
     yield lambda: pairs.load(workspace, pairs.choose(workspace, DATA))
     yield lambda: similarity.distribution(workspace.pairs("ego", ["exo"]), workspace)
     yield lambda: manifest.Contents(workspace.segments("ego"), {"v0": (1, 2)})
-    yield lambda: list(Parts(workspace.root / "parts", {"a": "0"}, {"b": 1}).done)
+    yield lambda: list(PartialPredictions(workspace.root / "parts", {"a": "0"}, {"b": 1}).done)
 
 
 def everything(calls: Iterator[Callable[[], Any]]) -> None:
@@ -222,7 +222,7 @@ def test_records(tmp_path: Path) -> None:
     settings = {"encoder": "a", "n": 1}
     receipt = workspace.receipt("embed", "it")
     step = Step("embed", "it", ("embed", "it"), receipt, (made,), (made,), lambda: settings)
-    records.leave(workspace, step)
+    records.commit(workspace, step)
     run = workspace.run("r")
     run.mkdir(parents=True)
     log = RunLog(run, active=True)

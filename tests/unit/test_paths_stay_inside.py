@@ -149,10 +149,10 @@ def test_a_template_of_paths_reaches_into_nothing(workspace: Workspace, template
 def test_a_receipt_that_names_a_device_ends(workspace: Workspace) -> None:
     from sumlctl.workflow import records
 
-    assert records.mark(Path("/dev/zero")) == records.Mark("")
-    assert records.mark(Path("a\0b")) == records.Mark("")
+    assert records.mark(Path("/dev/zero")) == records.FileStamp("")
+    assert records.mark(Path("a\0b")) == records.FileStamp("")
     fifo = workspace.root / "fifo"
     workspace.root.mkdir()
     os.mkfifo(fifo)
-    assert records.mark(fifo) == records.Mark("")
+    assert records.mark(fifo) == records.FileStamp("")
     assert lineage.trace(workspace, fifo)["fifo"].status == lineage.UNKNOWN

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sumlctl.evaluation.cam.class_maps import PREDICTED, ClassMaps, class_maps, resampled
-from sumlctl.evaluation.cam.whole_frames import WholeFrames, Window, encoder_inputs
+from sumlctl.evaluation.cam.whole_frames import FrameWindow, WholeFrames, encoder_inputs
 from sumlctl.evaluation.trained import Trained
 from sumlctl.learning.data.clips import Clip
 from sumlctl.learning.data.reader import Reader
@@ -60,7 +60,7 @@ class Panel:
     relative: bool
     exact: bool
     whole: bool
-    window: Window
+    window: FrameWindow
     maps: tuple[Tensor, ...]
 
     def heat(self, height: int, width: int) -> np.ndarray:
@@ -104,10 +104,10 @@ class Source:
         first = 0
         with Reader.of(pipeline) as reader:
             for items in frames.batches(reader, pipeline.evaluation.batch_size):
-                windows = {first + i: w for i, w in enumerate(items) if isinstance(w, Window)}
+                windows = {first + i: w for i, w in enumerate(items) if isinstance(w, FrameWindow)}
                 seen = self._seen(windows, device)
                 yield from (
-                    seen[first + i] if isinstance(item, Window) else item
+                    seen[first + i] if isinstance(item, FrameWindow) else item
                     for i, item in enumerate(items)
                 )
                 first += len(items)
@@ -116,7 +116,9 @@ class Source:
     def _square(self) -> bool:
         return hasattr(self.trained.branch(self.viewpoint).encoder, "clip_shape")
 
-    def _seen(self, windows: Mapping[int, Window], device: torch.device) -> dict[int, list[Panel]]:
+    def _seen(
+        self, windows: Mapping[int, FrameWindow], device: torch.device
+    ) -> dict[int, list[Panel]]:
         found: dict[int, list[Panel]] = {}
         branch = self.trained.branch(self.viewpoint)
         every = list(windows)
@@ -135,7 +137,7 @@ class Source:
                 ]
         return found
 
-    def _panel(self, task: Task, one: ClassMaps, place: int, window: Window) -> Panel:
+    def _panel(self, task: Task, one: ClassMaps, place: int, window: FrameWindow) -> Panel:
         clip = self.clips[place]
         assert clip is not None
         logits = one.logits[0].float()

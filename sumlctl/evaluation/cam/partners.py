@@ -12,7 +12,7 @@ from sumlctl.config import Pipeline
 from sumlctl.config.sections import Data
 from sumlctl.learning.data import clips
 from sumlctl.learning.data.clips import ClipSet
-from sumlctl.tables.narration_vectors import Narrated
+from sumlctl.tables.narration_vectors import NarrationVectors
 from sumlctl.workspace import Workspace
 
 
@@ -85,12 +85,12 @@ class _Nearest:
         texts = np.array(pool.rows.get_column("narration").to_list(), dtype=object)
         self._told = np.flatnonzero(texts != "")
         self._texts = texts[self._told].tolist()
-        self._read: tuple[Narrated, np.ndarray] | None = None
+        self._read: tuple[NarrationVectors, np.ndarray] | None = None
 
     def __call__(self, narration: str) -> tuple[int, float]:
         if self._read is None:
             datasets = [self._data.fpv, *self._data.tpv]
-            narrated = Narrated(self._workspace, datasets, self._data.encoder)
+            narrated = NarrationVectors(self._workspace, datasets, self._data.encoder)
             self._read = narrated, narrated.of(self._texts)
         narrated, pool = self._read
         cosines = pool @ narrated.of([narration])[0]

@@ -12,7 +12,7 @@ from torch import Tensor
 from sumlctl.config.sections import Input
 from sumlctl.learning.data import requests
 from sumlctl.learning.data.clips import Clip
-from sumlctl.learning.data.ordered_reads import One, batched, in_turn
+from sumlctl.learning.data.ordered_reads import SingleWindow, batched, read_in_order
 from sumlctl.learning.data.reader import Reader
 from sumlctl.learning.data.requests import Failure
 from sumlctl.learning.data.transforms import normalised, scaled, view_boxes
@@ -20,7 +20,7 @@ from sumlctl.learning.data.transforms import normalised, scaled, view_boxes
 _DRAWN = 224  # pixels of the short side that pictures are kept with, at least
 
 
-class Window(NamedTuple):
+class FrameWindow(NamedTuple):
     """Frames of one clip: uint8 [T, H, W, 3] and their times in seconds [T]."""
 
     pixels: np.ndarray
@@ -39,18 +39,18 @@ class WholeFrames:
     def __init__(self, clips: Sequence[Clip | None], settings: Input, square: bool) -> None:
         self.clips, self.settings, self.square = clips, settings, square
 
-    def batches(self, reader: Reader, size: int) -> Iterator[list[Window | Failure | None]]:
+    def batches(self, reader: Reader, size: int) -> Iterator[list[FrameWindow | Failure | None]]:
         """Windows, in a size fit for pictures, or why there is none; None without a clip."""
         wanted = (self._wanted(clip) for clip in self.clips if clip is not None)
-        read = in_turn(reader, wanted, 2 * size)
+        read = read_in_order(reader, wanted, 2 * size)
         each = (None if clip is None else next(read).result for clip in self.clips)
         return reader.ahead(batched(each, size))
 
-    def _wanted(self, clip: Clip) -> One[Window]:
+    def _wanted(self, clip: Clip) -> SingleWindow[FrameWindow]:
         settings = self.settings
         times_s = clip.window(settings.frames, settings.stride, 0.5)
         window = requests.Window(clip, times_s, max(settings.crop, _DRAWN))
-        return One(window, lambda pixels: Window(self._cut(pixels).copy(), times_s))
+        return SingleWindow(window, lambda pixels: FrameWindow(self._cut(pixels).copy(), times_s))
 
     def _cut(self, pixels: np.ndarray) -> np.ndarray:
         if not self.square:
@@ -60,7 +60,7 @@ class WholeFrames:
 
 
 def encoder_inputs(
-    windows: Sequence[Window], short_side: int
+    windows: Sequence[FrameWindow], short_side: int
 ) -> Iterator[tuple[list[int], Tensor]]:
     """The encoder's input, as large as whole frames become at the run's scale.
 

@@ -15,11 +15,11 @@ from sumlctl.evaluation import trained
 from sumlctl.evaluation.retrieval import search_sets
 from sumlctl.evaluation.retrieval.ranking import Ranking, Tally
 from sumlctl.evaluation.retrieval.relevance import KINDS, Relevance
-from sumlctl.evaluation.retrieval.search_sets import Encode, Side
+from sumlctl.evaluation.retrieval.search_sets import Encode, SearchSet
 from sumlctl.evaluation.trained import Trained
 from sumlctl.evaluation.views import Views
 from sumlctl.mining.search import nearest
-from sumlctl.tables.narration_vectors import Narrated
+from sumlctl.tables.narration_vectors import NarrationVectors
 from sumlctl.workspace import Workspace
 
 QUERIES, BASES = ("fpv", "tpv", "text"), ("fpv", "tpv")
@@ -72,8 +72,8 @@ class Answer:
         to_find: how many clips of the base are [N].
     """
 
-    queries: Side
-    base: Side
+    queries: SearchSet
+    base: SearchSet
     metrics: list[dict[str, Any]]
     similarity: np.ndarray
     row: np.ndarray
@@ -133,18 +133,18 @@ def retrieve(
     for viewpoint in {query, view} - {"text"}:
         main.branch(viewpoint)
     splits = {"fpv": question.split, "tpv": question.tpv_split or question.split}
-    base = search_sets.seen(workspace, main, view, splits[view], views)
+    base = search_sets.from_clips(workspace, main, view, splits[view], views)
     narrated = _narrated(workspace, main, question, [v for v in (query, view) if v != "text"])
     if query != "text":
-        queries = search_sets.seen(workspace, main, query, splits[query], views)
+        queries = search_sets.from_clips(workspace, main, query, splits[query], views)
     else:
         assert narrated is not None
         _say_whether_text_was_learned(main)
         given = question.texts
         queries = (
-            search_sets.asked(given, base, narrated, encode)
+            search_sets.from_texts(given, base, narrated, encode)
             if given
-            else search_sets.told(base, narrated)
+            else search_sets.from_narrations(base, narrated)
         )
     _check_dimensions(main, queries, base)
     relevance = _relevance(question, queries, base, narrated)
@@ -199,13 +199,15 @@ def _fault(where: str, what: str, got: object, expected: str) -> SumlError:
 
 def _narrated(
     workspace: Workspace, main: Trained, question: Question, views: Sequence[str]
-) -> Narrated | None:
+) -> NarrationVectors | None:
     """Vectors of the narrations of these views, where anything needs them."""
     data = main.pipeline.data
     if question.query != "text" and question.relevant != "narration":
         return None
     datasets = {"fpv": [data.fpv], "tpv": data.tpv}
-    return Narrated(workspace, [name for view in views for name in datasets[view]], data.encoder)
+    return NarrationVectors(
+        workspace, [name for view in views for name in datasets[view]], data.encoder
+    )
 
 
 def _say_whether_text_was_learned(main: Trained) -> None:
@@ -214,7 +216,7 @@ def _say_whether_text_was_learned(main: Trained) -> None:
         console.warn(f"{part.name} never compares clips with narrations: expect chance")
 
 
-def _check_dimensions(main: Trained, queries: Side, base: Side) -> None:
+def _check_dimensions(main: Trained, queries: SearchSet, base: SearchSet) -> None:
     if queries.vectors.shape[1] != base.vectors.shape[1]:
         raise SumlError(
             main.path,
@@ -226,7 +228,7 @@ def _check_dimensions(main: Trained, queries: Side, base: Side) -> None:
 
 
 def _relevance(
-    question: Question, queries: Side, base: Side, narrated: Narrated | None
+    question: Question, queries: SearchSet, base: SearchSet, narrated: NarrationVectors | None
 ) -> Relevance:
     narrations = None
     if narrated is not None and question.relevant == "narration":
@@ -237,7 +239,7 @@ def _relevance(
 
 
 def _answer(
-    question: Question, queries: Side, base: Side, relevance: Relevance, n_views: int
+    question: Question, queries: SearchSet, base: SearchSet, relevance: Relevance, n_views: int
 ) -> Answer:
     asked = [question.relevant] if question.relevant else relevance.kinds
     kinds = [kind for kind in asked if kind in relevance.kinds]
@@ -268,7 +270,11 @@ def _answer(
 
 
 def _tallies(
-    ks: Sequence[int], queries: Side, base: Side, relevance: Relevance, kinds: Sequence[str]
+    ks: Sequence[int],
+    queries: SearchSet,
+    base: SearchSet,
+    relevance: Relevance,
+    kinds: Sequence[str],
 ) -> dict[str, Tally]:
     """The measures of every query by every kind of relevance, and those of chance.
 

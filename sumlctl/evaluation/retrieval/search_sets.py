@@ -17,7 +17,7 @@ from sumlctl.evaluation.views import Views
 from sumlctl.learning.data import clips
 from sumlctl.learning.data.clips import Clip
 from sumlctl.learning.tasks import Vocabularies
-from sumlctl.tables.narration_vectors import Narrated
+from sumlctl.tables.narration_vectors import NarrationVectors
 from sumlctl.workspace import Workspace
 
 COLUMNS = ("clip_id", "dataset", "narration", "verbs", "nouns", "actions")
@@ -27,7 +27,7 @@ Encode = Callable[[Mapping[str, Any], Sequence[str]], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Side:
+class SearchSet:
     """Queries, or what is searched.
 
     Args:
@@ -50,9 +50,9 @@ class Side:
         return self.rows.get_column("narration").to_list()
 
 
-def seen(
+def from_clips(
     workspace: Workspace, trained: Trained, viewpoint: str, split: str | None, views: Views
-) -> Side:
+) -> SearchSet:
     """The clips of one view as its branch sees them.
 
     Args:
@@ -73,7 +73,7 @@ def seen(
     found = clips.load(workspace, datasets, viewpoint, chosen, pipeline=trained.pipeline)
     places, vectors = embed(trained, viewpoint, found, views)
     rows = found.rows[places].select(COLUMNS)
-    return Side(viewpoint, rows, [found.clips[i] for i in places], vectors, found.vocabularies)
+    return SearchSet(viewpoint, rows, [found.clips[i] for i in places], vectors, found.vocabularies)
 
 
 def _split(
@@ -86,7 +86,7 @@ def _split(
     return otherwise
 
 
-def told(base: Side, narrated: Narrated) -> Side:
+def from_narrations(base: SearchSet, narrated: NarrationVectors) -> SearchSet:
     """Every distinct narration of the base's clips.
 
     Raises:
@@ -103,10 +103,12 @@ def told(base: Side, narrated: Narrated) -> Side:
         )
     rows = rows.unique("narration", keep="first", maintain_order=True)
     vectors = narrated.of(rows.get_column("narration").to_list())
-    return Side("text", rows, [], vectors, base.vocabularies)
+    return SearchSet("text", rows, [], vectors, base.vocabularies)
 
 
-def asked(texts: Sequence[str], base: Side, narrated: Narrated, encode: Encode) -> Side:
+def from_texts(
+    texts: Sequence[str], base: SearchSet, narrated: NarrationVectors, encode: Encode
+) -> SearchSet:
     """Texts of the user's own, which have no labels.
 
     Args:
@@ -123,4 +125,4 @@ def asked(texts: Sequence[str], base: Side, narrated: Narrated, encode: Encode) 
         vectors[i] = made.get(text, vectors[i])
     blank: dict[str, Any] = {"clip_id": "", "dataset": "", "verbs": [], "nouns": [], "actions": []}
     rows = pl.DataFrame([blank | {"narration": text} for text in texts], schema=base.rows.schema)
-    return Side("text", rows, [], vectors, {})
+    return SearchSet("text", rows, [], vectors, {})

@@ -11,7 +11,7 @@ import torch
 
 from sumlctl.learning.data.clips import Clip
 from sumlctl.learning.data.labels import Targets
-from sumlctl.learning.data.ordered_reads import in_turn
+from sumlctl.learning.data.ordered_reads import read_in_order
 from sumlctl.learning.data.reader import Reader
 from sumlctl.learning.data.requests import Failure, Window
 from sumlctl.learning.training.randomness import generator
@@ -21,7 +21,7 @@ _TRIES = 100  # samples in a row before one gives up to find another that decode
 
 
 @dataclass(frozen=True)
-class Side:
+class SampleView:
     """One viewpoint of the samples.
 
     Args:
@@ -49,7 +49,7 @@ class Samples:
 
     def __init__(
         self,
-        sides: Mapping[str, Side],
+        sides: Mapping[str, SampleView],
         vectors: Mapping[str, np.ndarray],
         frames: int,
         stride: int,
@@ -235,7 +235,7 @@ class Loader:
 
     def _batches(self) -> Iterator[Batch]:
         batch: list[_Sample] = []
-        for sample in in_turn(self.reader, self._in_order(), 2 * self.batches.batch_size):
+        for sample in read_in_order(self.reader, self._in_order(), 2 * self.batches.batch_size):
             batch.append(sample)
             if len(batch) == self.batches.batch_size:
                 yield _together(batch)

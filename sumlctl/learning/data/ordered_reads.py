@@ -13,7 +13,7 @@ from sumlctl.learning.data.reader import Reader
 from sumlctl.learning.data.requests import Failure, Window
 
 
-class Wanted(Protocol):
+class ReadJob(Protocol):
     """Something made of windows, such as a sample with one of each view."""
 
     def windows(self, attempt: int) -> Mapping[str, Window]:
@@ -27,10 +27,10 @@ class Wanted(Protocol):
 
 
 T = TypeVar("T")
-W = TypeVar("W", bound=Wanted)
+W = TypeVar("W", bound=ReadJob)
 
 
-def in_turn(reader: Reader, wanted: Iterable[W], at_once: int) -> Iterator[W]:
+def read_in_order(reader: Reader, wanted: Iterable[W], at_once: int) -> Iterator[W]:
     """Reads everything wanted, many windows at a time; yields it in its order.
 
     Args:
@@ -39,13 +39,13 @@ def in_turn(reader: Reader, wanted: Iterable[W], at_once: int) -> Iterator[W]:
         at_once: how many may be under way, so that a slow file does not fill the memory.
     """
     following = iter(wanted)
-    under_way: deque[_UnderWay[W]] = deque()
+    under_way: deque[_PendingRead[W]] = deque()
     while True:
         while reader.room > 0 and len(under_way) < at_once:
             one = next(following, None)
             if one is None:
                 break
-            under_way.append(_UnderWay(reader, one))
+            under_way.append(_PendingRead(reader, one))
         if not under_way:
             return
         if under_way[0].settled():
@@ -55,7 +55,7 @@ def in_turn(reader: Reader, wanted: Iterable[W], at_once: int) -> Iterator[W]:
             asker.hear(attempt, name, answer)
 
 
-class _UnderWay(Generic[W]):
+class _PendingRead(Generic[W]):
     """Something wanted whose windows are being read."""
 
     def __init__(self, reader: Reader, wanted: W) -> None:
@@ -103,7 +103,7 @@ class _UnderWay(Generic[W]):
         return [failure for failure in found if failure]
 
 
-class One(Generic[T]):
+class SingleWindow(Generic[T]):
     """One window of its own, and what is made of it, or what was in the way.
 
     Args:

@@ -16,7 +16,7 @@ from sumlctl.config.sections import Data
 from sumlctl.errors import SumlError
 from sumlctl.learning.data import clips
 from sumlctl.learning.data.clips import ClipSet
-from sumlctl.tables.narration_vectors import Narrated, described, differences
+from sumlctl.tables.narration_vectors import NarrationVectors, described, differences
 from sumlctl.video import quarantine
 from sumlctl.video.quarantine import Quarantined
 from sumlctl.workspace import Workspace
@@ -236,9 +236,9 @@ def _encoder(table: Any, path: Path) -> Mapping[str, Any]:
 
 def _narrated(
     workspace: Workspace, datasets: Sequence[str], encoder: Mapping[str, Any]
-) -> Narrated:
+) -> NarrationVectors:
     """Vectors of narrations, after checking that the pairs' encoder made them."""
-    narrated = Narrated(workspace, datasets, encoder["name"])
+    narrated = NarrationVectors(workspace, datasets, encoder["name"])
     if other := differences(narrated.encoder, encoder):
         raise SumlError(
             narrated.sources[0],

@@ -25,7 +25,7 @@ from sumlctl.workspace import Workspace
 Tasks = dict[str, list[Task]]
 
 
-def adopt(
+def import_checkpoint(
     workspace: Workspace,
     source: Path,
     fpv: str,

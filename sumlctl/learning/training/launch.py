@@ -31,7 +31,7 @@ def started_externally() -> bool:
     return TorchElasticEnvironment.detect() or under_srun()
 
 
-def as_started(pipeline: Pipeline) -> Pipeline:
+def with_launcher_world(pipeline: Pipeline) -> Pipeline:
     """The pipeline with the devices and nodes that torchrun or SLURM chose, if one of them did."""
     if TorchElasticEnvironment.detect():
         world, per_node = (
@@ -135,7 +135,7 @@ def check_restarts(run: str | None) -> None:
 
 
 @contextmanager
-def company(run: str | None) -> Iterator[None]:
+def report_lost_peers(run: str | None) -> Iterator[None]:
     """Says what it means when something that all processes do together fails in this one.
 
     Args:

@@ -14,7 +14,7 @@ from sumlctl.learning.data.pairs import PairSet
 from sumlctl.learning.losses.terms import Method
 from sumlctl.learning.tasks import fpv_tasks, tpv_tasks
 from sumlctl.learning.training import stages
-from sumlctl.learning.training.launch import as_started, resolved
+from sumlctl.learning.training.launch import resolved, with_launcher_world
 from sumlctl.learning.training.runlog import packages
 from sumlctl.learning.training.stages import Tasks
 from sumlctl.video import quarantine
@@ -60,7 +60,7 @@ def prepare(
     """
     method = registry.load("losses", pipeline.loss.name)(**pipeline.loss.options)
     chosen = pairs.choose(workspace, pipeline.data, method.uses_tpv)
-    pipeline = as_started(replace(pipeline, data=chosen))
+    pipeline = with_launcher_world(replace(pipeline, data=chosen))
     if pipeline.encoders.init:
         workspace.find_weights(pipeline.encoders.init)
     pipeline = replace(pipeline, precision=resolved(pipeline.precision))

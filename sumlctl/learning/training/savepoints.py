@@ -38,7 +38,7 @@ class Position(NamedTuple):
     batch: int = 0
 
 
-class Savepoints:
+class CheckpointWriter:
     """The files under `checkpoints` of one stage; the first process writes them, whole or not.
 
     `<stage>.pt` holds the last weights, `<stage>.epoch_<n>.pt` those of some epochs and `best.pt`

@@ -11,7 +11,7 @@ from torch import nn
 from sumlctl.config import Pipeline
 from sumlctl.errors import SumlError
 from sumlctl.learning.data import labels
-from sumlctl.learning.data.batches import Batch, Samples, Side
+from sumlctl.learning.data.batches import Batch, Samples, SampleView
 from sumlctl.learning.data.clips import ClipSet
 from sumlctl.learning.data.pairs import PairSet
 from sumlctl.learning.data.transforms import Augmentation
@@ -52,13 +52,13 @@ def stage_two_data(pipeline: Pipeline, pairs: PairSet, tasks: Tasks) -> StageDat
     return StageData(tasks, _samples(pipeline, sides, vectors))
 
 
-def _side(clip_set: ClipSet, rows: np.ndarray, tasks: Sequence[Task]) -> Side:
+def _side(clip_set: ClipSet, rows: np.ndarray, tasks: Sequence[Task]) -> SampleView:
     wanted = {task.name: labels.targets(task, clip_set) for task in tasks}
-    return Side(clip_set.clips, rows, wanted)
+    return SampleView(clip_set.clips, rows, wanted)
 
 
 def _samples(
-    pipeline: Pipeline, sides: Mapping[str, Side], vectors: Mapping[str, np.ndarray]
+    pipeline: Pipeline, sides: Mapping[str, SampleView], vectors: Mapping[str, np.ndarray]
 ) -> Samples:
     size = pipeline.input
     return Samples(sides, vectors, size.frames, size.stride, size.short_side[1], pipeline.seed)

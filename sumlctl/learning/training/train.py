@@ -22,18 +22,18 @@ from sumlctl.learning.data.reader import Reader, open_reader
 from sumlctl.learning.data.transforms import Augmentation
 from sumlctl.learning.training import runs, stage_one, stages
 from sumlctl.learning.training.launch import (
-    as_started,
     check_restarts,
-    company,
     launch,
+    report_lost_peers,
     started_externally,
+    with_launcher_world,
 )
 from sumlctl.learning.training.prepare import Prepared, check_size, prepare
 from sumlctl.learning.training.quarantine import Quarantine
 from sumlctl.learning.training.randomness import seed_everything
 from sumlctl.learning.training.runlog import RunLog
 from sumlctl.learning.training.runs import Begun
-from sumlctl.learning.training.savepoints import Savepoints, stage_of
+from sumlctl.learning.training.savepoints import CheckpointWriter, stage_of
 from sumlctl.learning.training.stages import StageData, Tasks
 from sumlctl.learning.training.trainer import StageTrainer, Terms, Validate
 from sumlctl.learning.two_view import TwoView
@@ -69,11 +69,11 @@ def train(
         SumlError: a table or the settings do not fit, the run exists, or the training fails.
         Interrupted: a signal asked to stop; `resume` goes on from there.
     """
-    started = as_started(pipeline)
+    started = with_launcher_world(pipeline)
     check_restarts(resume or run)
     if resume is None and run is not None and started_externally() and workspace.run(run).exists():
         resume = run
-    with company(resume or run):
+    with report_lost_peers(resume or run):
         fabric = launch(started.devices, pipeline.precision, started.nodes)
         return _train(workspace, fabric, pipeline, run, resume, validator)
 
@@ -240,7 +240,7 @@ class _Run:
             batches,
             Loader(samples, batches, self.reader),
             terms,
-            Savepoints(self.fabric, checkpoint_folder, name, record, kept, batches.group),
+            CheckpointWriter(self.fabric, checkpoint_folder, name, record, kept, batches.group),
             self.log,
             Quarantine(self.fabric, self.log, name, self.reader),
             self.validate if name == "stage_two" else None,

@@ -24,7 +24,7 @@ from sumlctl.learning.training.meter import Meter, weighted_sum
 from sumlctl.learning.training.quarantine import Quarantine
 from sumlctl.learning.training.randomness import seed_everything
 from sumlctl.learning.training.runlog import RunLog
-from sumlctl.learning.training.savepoints import BEST, Position, Savepoints
+from sumlctl.learning.training.savepoints import BEST, CheckpointWriter, Position
 
 # Named terms of the loss, from the model, a batch on its device, the epoch and the batch's number.
 Terms = Callable[[nn.Module, Batch, int, int], Mapping[str, Term]]
@@ -60,7 +60,7 @@ class StageTrainer:
     batches: EpochBatches
     loader: Iterable[Batch]
     terms: Terms
-    savepoints: Savepoints
+    savepoints: CheckpointWriter
     log: RunLog
     quarantine: Quarantine
     validate: Validate | None = None

@@ -13,7 +13,7 @@ import numpy as np
 
 from sumlctl.console import progress
 from sumlctl.jobs.executors import Executor, Limits
-from sumlctl.jobs.units import Failed, Unit, Work, stands_on
+from sumlctl.jobs.units import Failed, Unit, Work, fingerprint
 from sumlctl.mining.search.exact import DECIMALS, Certified, Scores, Whole, flat, prove
 from sumlctl.tables import whole_file
 
@@ -177,7 +177,7 @@ class Blocks:
         result = self.folder / f"{name}.npz"
         item = _Pair(queries, base, k, self.device, str(result))
         ranges = [(side.start, side.stop) for side in (queries, base)]
-        return Unit(name, item, stands_on(self.facts, name, ranges, k), (result,))
+        return Unit(name, item, fingerprint(self.facts, name, ranges, k), (result,))
 
 
 class _Pair(NamedTuple):

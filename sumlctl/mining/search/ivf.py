@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sumlctl.jobs.units import Unit, stands_on
+from sumlctl.jobs.units import Unit, fingerprint
 from sumlctl.mining.search import probed
 from sumlctl.mining.search.audit import at_least, smallest
 from sumlctl.mining.search.blocks import Blocks, Vectors, block_rows, read, save
@@ -121,19 +121,19 @@ def _build(blocks: Blocks, base: Vectors, lists: int, seed: int) -> np.ndarray:
     folder, facts = blocks.folder, (blocks.facts, lists, seed)
     centres = folder / "centres.npy"
     item = _Training(base, lists, seed, blocks.device, str(centres))
-    training = Unit("lists.train", item, stands_on(*facts), (centres,))
+    training = Unit("lists.train", item, fingerprint(*facts), (centres,))
     blocks.do(_train, [training], "finding lists")
     parts = base.cut(block_rows(len(base), BLOCK_ROWS))
     units = []
     for i, part in enumerate(parts):
         result = folder / f"lists.assign.{i:04d}.npy"
         assigning = _Assigning(part, str(centres), blocks.device, str(result))
-        about = stands_on(*facts, part.start, part.stop)
+        about = fingerprint(*facts, part.start, part.stop)
         units.append(Unit(result.stem, assigning, about, (result,)))
     blocks.do(_assign, units, "filling lists")
     assigned = [str(unit.files[0]) for unit in units]
     sorting = _Sorting(base, str(centres), assigned, str(folder))
-    unit = Unit("lists.sort", sorting, stands_on(*facts), probed.files(folder))
+    unit = Unit("lists.sort", sorting, fingerprint(*facts), probed.files(folder))
     blocks.do(_sort, [unit], "sorting lists")
     return _lists(assigned)
 
@@ -225,7 +225,7 @@ def _probe(
     for i, block in enumerate(queries.cut(block_rows(len(queries), BLOCK_ROWS))):
         result = blocks.folder / f"probe.{i:04d}.npz"
         item = _Probing(block, k, probes, str(blocks.folder), str(result))
-        about = stands_on(blocks.facts, facts, block.start, block.stop, k, probes)
+        about = fingerprint(blocks.facts, facts, block.start, block.stop, k, probes)
         units.append(Unit(result.stem, item, about, (result,)))
     told = blocks.do(_search, units, "searching lists")
     parts = [read(unit.files[0]) for unit in units]

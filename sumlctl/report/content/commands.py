@@ -11,7 +11,7 @@ import polars as pl
 
 from sumlctl import tables
 from sumlctl.errors import SumlError
-from sumlctl.mining.mine import Settings
+from sumlctl.mining.mine import MiningSettings
 from sumlctl.report.content.subject import Subject
 
 
@@ -58,7 +58,7 @@ def _mining(made: dict[str, Any]) -> str:
     pools = [word for name in made["tpv"] for word in ("--tpv", name)]
     changed = {
         key.replace("_", "-"): made[key]
-        for key, default in asdict(Settings()).items()
+        for key, default in asdict(MiningSettings()).items()
         if made.get(key, default) != default
     }
     line = _line("mine-pairs", "--fpv", made["fpv"], *pools, **changed)

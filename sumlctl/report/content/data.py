@@ -9,7 +9,7 @@ import polars as pl
 
 from sumlctl import tables
 from sumlctl.config import dataset
-from sumlctl.config.dataset import Card
+from sumlctl.config.dataset import DatasetConfig
 from sumlctl.datasets import index
 from sumlctl.errors import SumlError
 from sumlctl.workspace import Workspace
@@ -57,7 +57,7 @@ def _dataset(workspace: Workspace, name: str) -> dict[str, Any]:
     }
 
 
-def _card(workspace: Workspace, name: str) -> Card | None:
+def _card(workspace: Workspace, name: str) -> DatasetConfig | None:
     try:
         return dataset.load(name, workspace)
     except SumlError:  # the table outlives its card

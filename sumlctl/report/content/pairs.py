@@ -13,8 +13,8 @@ import polars as pl
 from sumlctl import tables
 from sumlctl.errors import SumlError
 from sumlctl.mining.search import nearest
-from sumlctl.mining.side import Side
-from sumlctl.tables.narration_vectors import Narrated
+from sumlctl.mining.side import MiningSide
+from sumlctl.tables.narration_vectors import NarrationVectors
 from sumlctl.workspace import Workspace
 
 MOST = 50_000  # pairs in a page
@@ -149,8 +149,8 @@ def candidates(workspace: Workspace, pairs: Pairs) -> dict[str, list[tuple[str, 
         SumlError: a table that the pairs came from has gone.
     """
     made = pairs.config
-    pool = Side.load(workspace, made["tpv"], "tpv", pairs.split)
-    vectors = Narrated(workspace, [made["fpv"], *made["tpv"]], made["encoder"]["name"])
+    pool = MiningSide.load(workspace, made["tpv"], "tpv", pairs.split)
+    vectors = NarrationVectors(workspace, [made["fpv"], *made["tpv"]], made["encoder"]["name"])
     taken: dict[str, set[str]] = {}
     for said, told in pairs.rows.select("fpv_narration", "tpv_narration").iter_rows():
         taken.setdefault(said, set()).add(told)

@@ -11,7 +11,7 @@ from typing import Any
 
 from sumlctl import console
 from sumlctl.jobs import pool
-from sumlctl.jobs.executors import HERE, Executor, Limits
+from sumlctl.jobs.executors import THIS_MACHINE, Executor, Limits
 from sumlctl.jobs.units import Failed, Unit, Work
 from sumlctl.video.clip_cache import manifest
 from sumlctl.video.clip_cache.encode import check_encoder
@@ -99,7 +99,7 @@ def decode(
     workspace: Workspace,
     wanted: Wanted,
     *,
-    executor: Executor = HERE,
+    executor: Executor = THIS_MACHINE,
     only_failed: bool = False,
 ) -> Decoded:
     """Brings a dataset's store up to date.

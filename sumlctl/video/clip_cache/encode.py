@@ -37,7 +37,7 @@ _STEADY_RATE = Fraction(25)
 
 
 @dataclass(frozen=True)
-class Settings:
+class EncodeSettings:
     """What the files of a store depend on.
 
     Args:
@@ -95,7 +95,7 @@ def check_encoder() -> None:
 def encode(
     frames: Iterable[tuple[int, VideoFrame]],
     tick: Fraction,
-    settings: Settings,
+    settings: EncodeSettings,
     sample_at: Iterable[int],
 ) -> Encoded:
     """Scales frames down, turns them upright and encodes them; their timestamps are kept exactly.
@@ -161,7 +161,7 @@ def _restamped(packets: list[Packet], ticks: Sequence[int], tick: Fraction) -> l
     return packets
 
 
-def _stream(sink: OutputContainer, frame: VideoFrame, settings: Settings) -> Any:
+def _stream(sink: OutputContainer, frame: VideoFrame, settings: EncodeSettings) -> Any:
     options = _OPTIONS | {"crf": str(settings.crf)}
     stream: Any = sink.add_stream("libx264", rate=_STEADY_RATE, options=options)
     stream.width, stream.height = _size(frame, settings.short_side)

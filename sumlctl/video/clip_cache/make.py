@@ -16,7 +16,7 @@ import numpy as np
 from sumlctl.errors import SumlError
 from sumlctl.tables import whole_file
 from sumlctl.video.av_versions import declared_rate, time_base
-from sumlctl.video.clip_cache.encode import Encoded, Settings, encode
+from sumlctl.video.clip_cache.encode import Encoded, EncodeSettings, encode
 from sumlctl.video.clip_cache.spans import Span
 from sumlctl.video.clip_cache.stored import Segment
 from sumlctl.video.decoders import slack_s
@@ -45,7 +45,7 @@ class Job(NamedTuple):
 
     source: Path
     span: Span
-    settings: Settings
+    settings: EncodeSettings
     target: Path
 
 

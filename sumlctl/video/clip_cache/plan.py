@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from sumlctl import tables
 from sumlctl.errors import SumlError
-from sumlctl.jobs.units import Unit, stands_on
+from sumlctl.jobs.units import Unit, fingerprint
 from sumlctl.video import probe, quarantine
 from sumlctl.video.clip_cache import manifest, spans
-from sumlctl.video.clip_cache.encode import Settings
+from sumlctl.video.clip_cache.encode import EncodeSettings
 from sumlctl.video.clip_cache.make import Job
 from sumlctl.video.clip_cache.spans import Span
 from sumlctl.workspace import Workspace, inside
@@ -30,7 +30,7 @@ class Wanted:
         whole: whether it holds whole videos, not only their clips.
     """
 
-    settings: Settings
+    settings: EncodeSettings
     margin_s: float
     whole: bool
 
@@ -55,7 +55,7 @@ class ToMake(NamedTuple):
         """The file as a unit of work."""
         job = self.job
         facts = self.video_id, *job.span, str(job.settings), *self.stamp
-        return Unit(job.target.name, job, stands_on(*facts), (job.target,))
+        return Unit(job.target.name, job, fingerprint(*facts), (job.target,))
 
 
 class Clip(NamedTuple):

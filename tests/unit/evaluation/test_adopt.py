@@ -13,7 +13,7 @@ from sumlctl import config, tables
 from sumlctl.errors import SumlError
 from sumlctl.evaluation import trained
 from sumlctl.evaluation.evaluate import evaluate
-from sumlctl.learning.training.import_checkpoint import adopt
+from sumlctl.learning.training.import_checkpoint import import_checkpoint
 from sumlctl.learning.training.train import train
 from sumlctl.video.read import read_frames
 from tests.unit.learning import small_world
@@ -86,7 +86,7 @@ def test_both_branches_of_converted_weights_are_those_of_the_run(world, sumlctl,
     wide = small_world.PIPELINE.replace("width = 8", "width = 16")
     (world.pipelines / "wide.toml").write_text(wide)
     capsys.readouterr()
-    name = adopt(world, other, "ego", ["exo"], "wide")
+    name = import_checkpoint(world, other, "ego", ["exo"], "wide")
     assert name == "ego.converted"
     assert "unused" not in capsys.readouterr().err
     assert evaluate(world, name).metrics.equals(before)
@@ -103,9 +103,9 @@ def test_what_does_not_fit_is_refused_and_leaves_no_run(world, sumlctl, released
     clips, extra = world.table("ego", "clips"), {"vocabulary": vocabulary}
     tables.write(table, clips, "clips", inputs={}, config={}, extra=extra)
     with pytest.raises(SumlError, match=r"another shape than the heads, got heads\.verb\.weight"):
-        adopt(world, path, "ego", pipeline="small-slowfast")
+        import_checkpoint(world, path, "ego", pipeline="small-slowfast")
     with pytest.raises(SumlError, match="no such indexed dataset, got 'ek55'"):
-        adopt(world, path, "ek55")
+        import_checkpoint(world, path, "ek55")
     assert world.runs() == []
     for words in (["--fpv", "ego"], ["r", "--checkpoint", str(path), "--fpv", "ego"]):
         refused = sumlctl("eval", *words)
@@ -114,11 +114,11 @@ def test_what_does_not_fit_is_refused_and_leaves_no_run(world, sumlctl, released
 
 def test_a_name_stands_for_one_file(world, released):
     path, state = released
-    name = adopt(world, path, "ego", pipeline="small-slowfast")
-    assert adopt(world, path, "ego", pipeline="small-slowfast") == name
+    name = import_checkpoint(world, path, "ego", pipeline="small-slowfast")
+    assert import_checkpoint(world, path, "ego", pipeline="small-slowfast") == name
     peers.saved(path, {**state, "headepic55.projections.0.bias": torch.ones(2)})
     with pytest.raises(SumlError, match="made of other weights or settings, got another source"):
-        adopt(world, path, "ego", pipeline="small-slowfast")
+        import_checkpoint(world, path, "ego", pipeline="small-slowfast")
 
 
 def test_a_checkpoint_without_classes_is_no_checkpoint_of_a_run(world, sumlctl, tmp_path):

@@ -9,7 +9,7 @@ from torch import nn
 
 from sumlctl.config.sections import Input
 from sumlctl.evaluation.cam.class_maps import PREDICTED, class_maps, resampled
-from sumlctl.evaluation.cam.whole_frames import WholeFrames, Window, encoder_inputs
+from sumlctl.evaluation.cam.whole_frames import FrameWindow, WholeFrames, encoder_inputs
 from sumlctl.learning import backbones
 from sumlctl.learning.backbones.backbone import Backbone
 from sumlctl.learning.data.clips import Clip
@@ -134,7 +134,7 @@ def test_maps_reach_from_the_first_frame_to_the_last_and_add_up():
 def test_what_lies_outside_the_central_square_is_seen_where_it_is():
     pixels = np.zeros((4, 32, 64, 3), np.uint8)
     pixels[2:, 20:28, 54:62] = 255
-    ((places, seen),) = encoder_inputs([Window(pixels, np.arange(4.0))], short_side=16)
+    ((places, seen),) = encoder_inputs([FrameWindow(pixels, np.arange(4.0))], short_side=16)
     assert (places, seen.shape) == ([0], (1, 3, 4, 16, 32))
     branch = branch_of(Averaging()).float()
     branch.heads["verb"].weight[:] = 1
@@ -146,7 +146,7 @@ def test_what_lies_outside_the_central_square_is_seen_where_it_is():
 
 def test_frames_of_one_size_make_a_batch():
     wide, tall = (np.zeros((2, *size, 3), np.uint8) for size in ((20, 40), (40, 20)))
-    windows = [Window(pixels, np.zeros(2)) for pixels in (wide, tall, wide)]
+    windows = [FrameWindow(pixels, np.zeros(2)) for pixels in (wide, tall, wide)]
     found = [(places, tuple(seen.shape)) for places, seen in encoder_inputs(windows, 10)]
     assert found == [([0, 2], (2, 3, 2, 10, 20)), ([1], (1, 3, 2, 20, 10))]
 

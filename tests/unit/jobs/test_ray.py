@@ -11,7 +11,7 @@ import pytest
 
 from sumlctl.errors import SumlError
 from sumlctl.jobs.executors import Limits, Local, executor
-from sumlctl.jobs.units import Unit, Work, stands_on
+from sumlctl.jobs.units import Unit, Work, fingerprint
 from tests.unit.jobs.doings import meet, process
 
 
@@ -34,7 +34,7 @@ def ray(ray_cluster):
 
 @pytest.mark.parametrize("on_device", [False, True])
 def test_a_worker_that_is_lost_costs_one_more_attempt(ray, tmp_path, on_device):
-    unit = Unit("a", tmp_path / "notes", stands_on("a"))
+    unit = Unit("a", tmp_path / "notes", fingerprint("a"))
     limits = Limits(20.0, on_device=on_device)
     (found,) = Work(tmp_path / "units").do(lose_the_worker, [unit], ray, limits)
     assert found.result == "done"

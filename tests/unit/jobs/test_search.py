@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sumlctl.jobs.executors import HERE
+from sumlctl.jobs.executors import THIS_MACHINE
 from sumlctl.mining.search import nearest
 from sumlctl.mining.search.blocks import Blocks, Vectors
 from sumlctl.mining.search.ivf import Aim, search
@@ -35,7 +35,9 @@ def test_shards_give_the_bits_of_one_search(executor, tmp_path):
 def test_lists_give_the_same_bits_as_here(executor, tmp_path):
     queries, base = sides(tmp_path)
     found, told = search(Blocks(tmp_path / "a", executor, "cpu"), queries, base, 2, Aim())
-    expected, told_here = search(Blocks(tmp_path / "b", HERE, "cpu"), queries, base, 2, Aim())
+    expected, told_here = search(
+        Blocks(tmp_path / "b", THIS_MACHINE, "cpu"), queries, base, 2, Aim()
+    )
     assert told == told_here
     assert np.array_equal(found.row, expected.row)
     assert np.array_equal(found.similarity, expected.similarity)

@@ -7,11 +7,11 @@ import hashlib
 import pytest
 
 from sumlctl.datasets.index import index
-from sumlctl.mining.mine import Settings, mine
+from sumlctl.mining.mine import MiningSettings, mine
 from sumlctl.narrations import choose
 from sumlctl.narrations import embed as embedding
 from sumlctl.video.clip_cache.build import decode
-from sumlctl.video.clip_cache.encode import Settings as Store
+from sumlctl.video.clip_cache.encode import EncodeSettings as Store
 from sumlctl.video.clip_cache.plan import Wanted
 from sumlctl.workspace import Workspace
 from tests.annotation_files import KITCHEN, kitchen_row, write_card, write_csv
@@ -51,7 +51,7 @@ def steps(workspace, data, executor, monkeypatch):
     monkeypatch.setattr(embedding, "_BLOCK", 3)
     list(embedding.embed(both, workspace, choose.choose("hashed"), executor=executor))
     decode("kitchen", workspace, WANTED, executor=executor)
-    mine("kitchen", ["filmed"], workspace, Settings(top_k=2), executor=executor)
+    mine("kitchen", ["filmed"], workspace, MiningSettings(top_k=2), executor=executor)
     written = [*workspace.manifests.rglob("*.parquet"), *workspace.store("kitchen").iterdir()]
     return {
         path.relative_to(workspace.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()

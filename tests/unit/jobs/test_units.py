@@ -9,7 +9,7 @@ import pytest
 
 from sumlctl.errors import SumlError, WriteError
 from sumlctl.jobs.executors import Limits
-from sumlctl.jobs.units import Done, Failed, Unit, Work, stands_on
+from sumlctl.jobs.units import Done, Failed, Unit, Work, fingerprint
 from tests.unit.jobs.doings import Doing, file_of, meet, square
 
 LIMITS = Limits(deadline_s=20.0, memory_mb=500)
@@ -30,7 +30,7 @@ def work(tmp_path):
 def unit(number, notes, how="well", facts="as before"):
     doing = Doing(number, notes, how)
     files = (file_of(doing),) if how == "writes" else ()
-    return Unit(f"{number:03d}", doing, stands_on(facts, number), files)
+    return Unit(f"{number:03d}", doing, fingerprint(facts, number), files)
 
 
 def asked(notes):
@@ -151,5 +151,5 @@ def test_several_processes_are_at_it_together(executor, tmp_path):
 
 
 def test_settings_stand_for_the_same_however_they_are_written():
-    assert stands_on({"a": 1, "b": (1, 2)}) == stands_on({"b": [1, 2], "a": 1})
-    assert stands_on(1) != stands_on("1") != stands_on(1.5)
+    assert fingerprint({"a": 1, "b": (1, 2)}) == fingerprint({"b": [1, 2], "a": 1})
+    assert fingerprint(1) != fingerprint("1") != fingerprint(1.5)

@@ -8,7 +8,7 @@ import pytest
 
 from sumlctl.errors import SumlError
 from sumlctl.mining import explain
-from sumlctl.mining.mine import Settings, mine
+from sumlctl.mining.mine import MiningSettings, mine
 from sumlctl.workspace import Workspace
 from tests.builders import write_clips, write_vectors
 
@@ -20,7 +20,7 @@ def mined(workspace: Workspace) -> Workspace:
     angles = {f"pool {d:02d}": math.radians(d) for d in (10, 20, 30, 40, 50, 60, 70, 80)}
     write_clips(workspace, "exo", [*angles, "pool 10"], viewpoint=["tpv"] * 9)
     write_vectors(workspace, "exo", {t: (math.cos(a), math.sin(a)) for t, a in angles.items()})
-    mine("ego", ["exo"], workspace, Settings(assign="first"))
+    mine("ego", ["exo"], workspace, MiningSettings(assign="first"))
     return workspace
 
 

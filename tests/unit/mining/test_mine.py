@@ -10,7 +10,7 @@ import pytest
 
 from sumlctl import tables
 from sumlctl.errors import SumlError
-from sumlctl.mining.mine import Settings, mine
+from sumlctl.mining.mine import MiningSettings, mine
 from sumlctl.mining.summary import summarise
 from sumlctl.workspace import Workspace
 from tests.builders import write_clips, write_vectors
@@ -53,7 +53,7 @@ def rows(mined) -> list[dict]:
 
 
 def test_best_match_by_hand(world: Workspace) -> None:
-    pairs = rows(mine("ego", ["exo"], world, Settings(assign="first")))
+    pairs = rows(mine("ego", ["exo"], world, MiningSettings(assign="first")))
     assert [p["fpv_clip_id"] for p in pairs] == ["ego/0", "ego/1", "ego/2"]
     assert [p["tpv_clip_id"] for p in pairs] == ["exo/0", "exo/1", "exo/0"]
     assert [p["rank"] for p in pairs] == [0, 0, 0]
@@ -64,7 +64,7 @@ def test_best_match_by_hand(world: Workspace) -> None:
 
 
 def test_labels_agree_by_words_not_by_ids(world: Workspace) -> None:
-    first, second, third = rows(mine("ego", ["exo"], world, Settings()))
+    first, second, third = rows(mine("ego", ["exo"], world, MiningSettings()))
     assert first["shared_verb"] is True  # take and get are one class of ego, get is one of exo
     assert first["shared_noun"] is None  # the third-person clip has no noun
     assert second["shared_verb"] is True and second["shared_noun"] is True
@@ -72,7 +72,7 @@ def test_labels_agree_by_words_not_by_ids(world: Workspace) -> None:
 
 
 def test_top_k_gives_ranks(world: Workspace) -> None:
-    pairs = rows(mine("ego", ["exo"], world, Settings(top_k=2)))
+    pairs = rows(mine("ego", ["exo"], world, MiningSettings(top_k=2)))
     said = [(p["fpv_clip_id"], p["rank"], p["tpv_narration"]) for p in pairs]
     assert said == [
         ("ego/0", 0, "get mug"),
@@ -85,7 +85,7 @@ def test_top_k_gives_ranks(world: Workspace) -> None:
 
 
 def test_min_similarity_drops_and_counts(world: Workspace) -> None:
-    mined = mine("ego", ["exo"], world, Settings(min_similarity=0.9))
+    mined = mine("ego", ["exo"], world, MiningSettings(min_similarity=0.9))
     assert [p["fpv_clip_id"] for p in rows(mined)] == ["ego/0", "ego/2"]
     assert summarise(mined)["fpv_clips_without_pair"] == 1
 
@@ -97,7 +97,7 @@ def test_spread_shares_reuse_evenly_and_by_seed(workspace: Workspace) -> None:
     write_vectors(workspace, "exo", {"get mug": at(10), "wave": at(180)})
 
     def partners(seed: int) -> list[str]:
-        mined = mine("ego", ["exo"], workspace, Settings(assign="spread", seed=seed))
+        mined = mine("ego", ["exo"], workspace, MiningSettings(assign="spread", seed=seed))
         return [p["tpv_clip_id"] for p in rows(mined)]
 
     used = Counter(partners(0))
@@ -109,7 +109,7 @@ def test_spread_shares_reuse_evenly_and_by_seed(workspace: Workspace) -> None:
 
 def test_mine_spreads_partners_unless_asked(world: Workspace) -> None:
     """Two clips say "take cup"; of the three clips that say "get mug" each gets one of its own."""
-    partners = [p["tpv_clip_id"] for p in rows(mine("ego", ["exo"], world, Settings()))]
+    partners = [p["tpv_clip_id"] for p in rows(mine("ego", ["exo"], world, MiningSettings()))]
     assert partners[1] == "exo/1"
     assert {partners[0], partners[2]} < {"exo/0", "exo/2", "exo/4"}
     assert partners[0] != partners[2]
@@ -132,7 +132,7 @@ def test_mine_avoids_the_twin_of_the_same_scene(workspace: Workspace) -> None:
     write_vectors(workspace, "both", {"wash": at(0), "dry": at(90)})
     for assign in ("first", "spread"):
         for seed in range(4):
-            mined = mine("both", ["both"], workspace, Settings(assign=assign, seed=seed))
+            mined = mine("both", ["both"], workspace, MiningSettings(assign=assign, seed=seed))
             pairs = [(p["fpv_clip_id"], p["tpv_clip_id"]) for p in rows(mined)]
             assert pairs == [("both/0", "both/5"), ("both/2", "both/4")]
     assert summarise(mined)["fpv_clips_without_pair"] == 1
@@ -141,7 +141,7 @@ def test_mine_avoids_the_twin_of_the_same_scene(workspace: Workspace) -> None:
 def test_several_datasets_are_one_pool(world: Workspace) -> None:
     write_clips(world, "web", ["take cup"], viewpoint=["tpv"])
     write_vectors(world, "web", {"take cup": at(0)})
-    mined = mine("ego", ["exo", "web"], world, Settings())
+    mined = mine("ego", ["exo", "web"], world, MiningSettings())
     assert mined.written.name == "ego--exo+web.parquet"
     assert [p["tpv_dataset"] for p in rows(mined)] == ["web", "exo", "web"]
     assert rows(mined)[0]["similarity"] == 1.0
@@ -152,12 +152,12 @@ def test_ties_go_to_the_alphabetically_first_narration(workspace: Workspace) -> 
     write_vectors(workspace, "ego", {"x": at(0)})
     write_clips(workspace, "exo", ["zebra", "apple", "mango"], viewpoint=["tpv"] * 3)
     write_vectors(workspace, "exo", {"zebra": at(20), "apple": at(20), "mango": at(-20)})
-    (pair,) = rows(mine("ego", ["exo"], workspace, Settings()))
+    (pair,) = rows(mine("ego", ["exo"], workspace, MiningSettings()))
     assert pair["tpv_narration"] == "apple"
 
 
 def test_summary_by_hand(world: Workspace) -> None:
-    told = summarise(mine("ego", ["exo"], world, Settings(assign="first")))
+    told = summarise(mine("ego", ["exo"], world, MiningSettings(assign="first")))
     assert (told["fpv_clips"], told["fpv_narrations"]) == (3, 2)
     assert (told["tpv_clips"], told["tpv_narrations"]) == (5, 3)
     assert (told["tpv_clips_used"], told["tpv_clips_unused"]) == (2, 3)
@@ -169,8 +169,8 @@ def test_summary_by_hand(world: Workspace) -> None:
 
 
 def test_the_same_inputs_give_the_same_file(world: Workspace) -> None:
-    once = mine("ego", ["exo"], world, Settings(assign="spread")).written.read_bytes()
-    again = mine("ego", ["exo"], world, Settings(assign="spread")).written.read_bytes()
+    once = mine("ego", ["exo"], world, MiningSettings(assign="spread")).written.read_bytes()
+    again = mine("ego", ["exo"], world, MiningSettings(assign="spread")).written.read_bytes()
     assert once == again
 
 
@@ -182,7 +182,7 @@ def test_clips_without_video_take_part_only_where_no_clip_has_one(world: Workspa
         viewpoint=["tpv"] * 3,
         status=["no_video", "ok", "truncated"],
     )
-    mined = mine("ego", ["exo"], world, Settings())
+    mined = mine("ego", ["exo"], world, MiningSettings())
     assert [p["tpv_clip_id"] for p in rows(mined)] == ["exo/2", "exo/1", "exo/2"]
     assert mined.tpv.left_out == {"no usable video": 1}
 
@@ -200,27 +200,27 @@ def test_clips_without_video_take_part_only_where_no_clip_has_one(world: Workspa
 )
 def test_bad_settings(world: Workspace, change: dict, message: str) -> None:
     with pytest.raises(SumlError, match=message):
-        mine("ego", ["exo"], world, Settings(**change))
+        mine("ego", ["exo"], world, MiningSettings(**change))
     assert world.all_pairs() == []
 
 
 def test_vectors_of_another_encoder_are_refused(world: Workspace) -> None:
     write_vectors(world, "exo", {"get mug": at(10)}, weights_sha256="1")
     with pytest.raises(SumlError, match="embedded by another encoder"):
-        mine("ego", ["exo"], world, Settings())
+        mine("ego", ["exo"], world, MiningSettings())
 
 
 def test_no_encoder_in_common(world: Workspace) -> None:
     world.narrations("exo", "test").unlink()
     write_vectors(world, "exo", {"get mug": at(10)}, name="other")
     with pytest.raises(SumlError, match="ego: test; exo: other"):
-        mine("ego", ["exo"], world, Settings())
+        mine("ego", ["exo"], world, MiningSettings())
 
 
 def test_clips_indexed_anew_need_embedding_again(world: Workspace) -> None:
     write_clips(world, "ego", ["fold towel"])
     with pytest.raises(SumlError, match="1 narrations have no vector, got 'fold towel'"):
-        mine("ego", ["exo"], world, Settings())
+        mine("ego", ["exo"], world, MiningSettings())
 
 
 def test_labels_first_takes_the_nearest_of_the_same_class(workspace: Workspace) -> None:
@@ -248,7 +248,7 @@ def test_labels_first_takes_the_nearest_of_the_same_class(workspace: Workspace) 
         vocabulary=words,
     )
     write_vectors(workspace, "exo", pool)
-    found = rows(mine("ego", ["exo"], workspace, Settings(match="labels", top_k=2)))
+    found = rows(mine("ego", ["exo"], workspace, MiningSettings(match="labels", top_k=2)))
     best = {p["fpv_narration"]: p["tpv_clip_id"] for p in found if p["rank"] == 0}
     assert best == {
         "take cup": "exo/2",  # both agree: the clip of "lift mug" that takes, not the one that cuts
@@ -269,16 +269,18 @@ def test_labels_first_is_the_text_where_nothing_is_labelled(workspace: Workspace
     write_vectors(workspace, "ego", {"a": at(0), "b": at(90)})
     write_clips(workspace, "exo", ["x", "y", "x"], viewpoint=["tpv"] * 3)
     write_vectors(workspace, "exo", {"x": at(10), "y": at(80)})
-    by_text = rows(mine("ego", ["exo"], workspace, Settings(assign="spread")))
-    by_label = rows(mine("ego", ["exo"], workspace, Settings(assign="spread", match="labels")))
+    by_text = rows(mine("ego", ["exo"], workspace, MiningSettings(assign="spread")))
+    by_label = rows(
+        mine("ego", ["exo"], workspace, MiningSettings(assign="spread", match="labels"))
+    )
     assert by_label == by_text
     with pytest.raises(SumlError, match="more partners than the pool has, got 3"):
-        mine("ego", ["exo"], workspace, Settings(match="labels", top_k=3))
+        mine("ego", ["exo"], workspace, MiningSettings(match="labels", top_k=3))
 
 
 def test_an_interrupted_search_goes_on(world: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """The blocks that were searched are kept until the pairs are written, and no longer."""
-    whole = rows(mine("ego", ["exo"], world, Settings()))
+    whole = rows(mine("ego", ["exo"], world, MiningSettings()))
     world.pairs("ego", ["exo"]).unlink()
 
     def dies(*_: object) -> None:
@@ -288,26 +290,26 @@ def test_an_interrupted_search_goes_on(world: Workspace, monkeypatch: pytest.Mon
     with monkeypatch.context() as patch:
         patch.setattr("sumlctl.mining.mine._answers", dies)
         with pytest.raises(KeyboardInterrupt):
-            mine("ego", ["exo"], world, Settings())
+            mine("ego", ["exo"], world, MiningSettings())
     assert [path.name for path in folder.glob("*.json")] == ["exact.0000.0000.json"]
     with monkeypatch.context() as patch:
         patch.setattr("sumlctl.mining.search.blocks._search", dies)
-        assert rows(mine("ego", ["exo"], world, Settings())) == whole
+        assert rows(mine("ego", ["exo"], world, MiningSettings())) == whole
     assert not folder.exists()
 
 
 def test_what_another_table_gave_is_searched_anew(world: Workspace) -> None:
     with pytest.raises(SumlError, match="no pair is left"):
-        mine("ego", ["exo"], world, Settings(min_similarity=0.99))
+        mine("ego", ["exo"], world, MiningSettings(min_similarity=0.99))
     write_vectors(world, "exo", {"get mug": at(180), "slice loaf": at(60), "wave": at(10)})
-    pairs = rows(mine("ego", ["exo"], world, Settings()))
+    pairs = rows(mine("ego", ["exo"], world, MiningSettings()))
     assert [p["tpv_clip_id"] for p in pairs] == ["exo/3", "exo/1", "exo/3"]
 
 
 def test_ivf_says_what_it_guarantees(world: Workspace) -> None:
     """Three narrations are one list, so that nothing is left out."""
-    exact = rows(mine("ego", ["exo"], world, Settings()))
-    mined = mine("ego", ["exo"], world, Settings(index="ivf", recall=0.9))
+    exact = rows(mine("ego", ["exo"], world, MiningSettings()))
+    mined = mine("ego", ["exo"], world, MiningSettings(index="ivf", recall=0.9))
     assert rows(mined) == exact
     told = {
         "lists": 1,
@@ -326,6 +328,6 @@ def test_ivf_says_what_it_guarantees(world: Workspace) -> None:
 
 
 def test_an_exact_table_says_nothing_of_ivf(world: Workspace) -> None:
-    table = tables.read(mine("ego", ["exo"], world, Settings()).written, "pairs")
+    table = tables.read(mine("ego", ["exo"], world, MiningSettings()).written, "pairs")
     assert tables.metadata(table, "search") is None
     assert "recall" not in tables.metadata(table, "config")

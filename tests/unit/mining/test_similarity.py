@@ -7,7 +7,7 @@ import math
 import pytest
 
 from sumlctl.errors import SumlError
-from sumlctl.mining.mine import Settings, mine
+from sumlctl.mining.mine import MiningSettings, mine
 from sumlctl.mining.similarity import distribution, range_names, tables_of
 from sumlctl.workspace import Workspace
 from tests.builders import write_clips, write_vectors
@@ -25,7 +25,7 @@ def mined(workspace: Workspace) -> Workspace:
     write_vectors(workspace, "ego", cosines)
     write_clips(workspace, "exo", ["pole"], viewpoint=["tpv"])
     write_vectors(workspace, "exo", {"pole": (1.0, 0.0)})
-    mine("ego", ["exo"], workspace, Settings())
+    mine("ego", ["exo"], workspace, MiningSettings())
     return workspace
 
 
@@ -65,12 +65,12 @@ def test_identical_narrations_fall_into_the_closed_last_range(workspace: Workspa
     write_vectors(workspace, "ego", {"same": (1.0, 2.0, 3.0)})
     write_clips(workspace, "exo", ["same"], viewpoint=["tpv"])
     write_vectors(workspace, "exo", {"same": (1.0, 2.0, 3.0)})
-    mine("ego", ["exo"], workspace, Settings())
+    mine("ego", ["exo"], workspace, MiningSettings())
     assert shares(workspace) == [0, 0, 0, 0, 1]
 
 
 def test_a_cut_table_says_how_many_clips_are_without_a_pair(mined: Workspace) -> None:
-    mine("ego", ["exo"], mined, Settings(min_similarity=0.4))
+    mine("ego", ["exo"], mined, MiningSettings(min_similarity=0.4))
     assert distribution(mined.all_pairs()[0], mined).without == 3
 
 
@@ -88,7 +88,7 @@ def test_charades_classes_are_its_actions(workspace: Workspace) -> None:
     write_vectors(workspace, "ego", {"one": (1, 0), "two": (0, 1)})
     write_clips(workspace, "exo", ["pole"], viewpoint=["tpv"])
     write_vectors(workspace, "exo", {"pole": (1, 0)})
-    mine("ego", ["exo"], workspace, Settings())
+    mine("ego", ["exo"], workspace, MiningSettings())
     assert distribution(workspace.all_pairs()[0], workspace).n == 2
 
 
@@ -113,7 +113,7 @@ def test_clips_without_labels_are_no_class(workspace: Workspace) -> None:
     write_vectors(workspace, "ego", {"one": (1, 0), "two": (0, 1)})
     write_clips(workspace, "exo", ["pole"], viewpoint=["tpv"])
     write_vectors(workspace, "exo", {"pole": (1, 0)})
-    mine("ego", ["exo"], workspace, Settings())
+    mine("ego", ["exo"], workspace, MiningSettings())
     assert distribution(workspace.all_pairs()[0], workspace).n == 1
     write_clips(workspace, "ego", ["one", "two"])
     with pytest.raises(SumlError, match="no clip has an action class"):

@@ -13,7 +13,7 @@ import pytest
 
 from sumlctl import tables
 from sumlctl.errors import SumlError
-from sumlctl.mining.mine import Settings, mine
+from sumlctl.mining.mine import MiningSettings, mine
 from sumlctl.narrations import choose, fingerprint
 from sumlctl.narrations import embed as module
 from sumlctl.narrations.embed import embed
@@ -363,23 +363,23 @@ def test_mine_refuses_two_poolings_of_the_same_weights(bert, tmp_path, workspace
     assert one.weights_sha256 == other.weights_sha256
     embed_sides(workspace, one, other)
     with pytest.raises(SumlError, match=r"another encoder.*other pooling, tokenizer"):
-        mine("ego", ["exo"], workspace, Settings())
+        mine("ego", ["exo"], workspace, MiningSettings())
 
 
 def test_mine_refuses_two_prompts_of_one_model(bert, tmp_path, workspace) -> None:
     folder = str(build(bert, tmp_path / "model", **PROMPTS))
     embed_sides(workspace, choose.choose(folder, "query"), choose.choose(folder, "passage"))
     with pytest.raises(SumlError, match=r"prompt 'passage : the '; .* \(other prompt\)"):
-        mine("ego", ["exo"], workspace, Settings())
+        mine("ego", ["exo"], workspace, MiningSettings())
 
 
 def test_mine_warns_of_tables_without_a_fingerprint(bert, tmp_path, workspace, capsys) -> None:
     choice = choose.choose(str(build(bert, tmp_path / "model")))
     embed_sides(workspace, choice, choice)
-    mine("ego", ["exo"], workspace, Settings())
+    mine("ego", ["exo"], workspace, MiningSettings())
     assert "fingerprints" not in capsys.readouterr().err
     forget_fingerprint(workspace.narrations("exo", "model"))
-    mine("ego", ["exo"], workspace, Settings())
+    mine("ego", ["exo"], workspace, MiningSettings())
     assert "exo/narrations.model.parquet was made before encoders had" in capsys.readouterr().err
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from sumlctl import tables
 from sumlctl.errors import SumlError
-from sumlctl.mining.mine import Settings, mine
+from sumlctl.mining.mine import MiningSettings, mine
 from sumlctl.report.content import pairs
 from tests.builders import write_clips, write_vectors
 
@@ -25,7 +25,7 @@ def mined(workspace):
         "walk": (0, 0.6, 0.8),
     }
     write_vectors(workspace, "exo", vectors)
-    return mine("ego", ["exo"], workspace, Settings()).written, workspace
+    return mine("ego", ["exo"], workspace, MiningSettings()).written, workspace
 
 
 def test_columns_name_each_narration_once(mined) -> None:

@@ -13,9 +13,9 @@ from PIL import Image
 
 from sumlctl.evaluation.cam.examples import Example
 from sumlctl.evaluation.cam.panels import Panel
-from sumlctl.evaluation.cam.whole_frames import Window
+from sumlctl.evaluation.cam.whole_frames import FrameWindow
 from sumlctl.evaluation.retrieval.search import Answer
-from sumlctl.evaluation.retrieval.search_sets import COLUMNS, Side
+from sumlctl.evaluation.retrieval.search_sets import COLUMNS, SearchSet
 from sumlctl.learning.data.clips import Clip
 from sumlctl.report import heatmaps, pieces
 from sumlctl.report.contact_sheet import contact_sheet
@@ -45,7 +45,7 @@ def panel(task: str = "noun", viewpoint: str = "fpv", exact: bool = True) -> Pan
         relative=False,
         exact=exact,
         whole=True,
-        window=Window(pixels, times_s),
+        window=FrameWindow(pixels, times_s),
         maps=(torch.arange(24.0).reshape(2, 3, 4),),
     )
 
@@ -122,10 +122,10 @@ def answer(tmp_path: Path) -> Answer:
             small_world.write_video(tmp_path / f"v{i}.mp4", colour)
         listed.append(Clip(f"d/{i}", tmp_path / f"v{i}.mp4", 0.0, 1.0, 8.0))
 
-    def side(name: str, narrations: list[str], clips: list[Clip]) -> Side:
+    def side(name: str, narrations: list[str], clips: list[Clip]) -> SearchSet:
         blank = {column: [""] * len(narrations) for column in COLUMNS}
         rows = pl.DataFrame(blank | {"narration": narrations})
-        return Side(name, rows, clips, np.eye(len(narrations), 3, dtype=np.float32), {})
+        return SearchSet(name, rows, clips, np.eye(len(narrations), 3, dtype=np.float32), {})
 
     return Answer(
         side("text", ["red", "blue"], []),

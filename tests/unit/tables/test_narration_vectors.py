@@ -10,7 +10,7 @@ import pytest
 
 from sumlctl import tables
 from sumlctl.errors import SumlError
-from sumlctl.tables.narration_vectors import Narrated
+from sumlctl.tables.narration_vectors import NarrationVectors
 from sumlctl.workspace import Workspace
 from tests.builders import write_vectors
 
@@ -19,14 +19,14 @@ EXPECTED = [[-1, 0], [0, 0], [1, 0], [0, 1], [1, 0]]
 
 
 @pytest.fixture
-def narrated(workspace: Workspace) -> Narrated:
+def narrated(workspace: Workspace) -> NarrationVectors:
     write_vectors(workspace, "ego", {"take cup": (1, 0), "öffne": (0, 1)})
     write_vectors(workspace, "exo", {"wave": (-1, 0), "take cup": (0.6, 0.8)})
-    return Narrated(workspace, ["ego", "exo"], "test")
+    return NarrationVectors(workspace, ["ego", "exo"], "test")
 
 
 @pytest.mark.parametrize("as_told", [list, pl.Series])
-def test_of_and_save_give_the_same(narrated: Narrated, tmp_path: Path, as_told) -> None:
+def test_of_and_save_give_the_same(narrated: NarrationVectors, tmp_path: Path, as_told) -> None:
     """The first dataset that has a text counts; an empty text is similar to nothing."""
     texts = as_told(TEXTS)
     assert narrated.of(texts).tolist() == EXPECTED
@@ -44,12 +44,12 @@ def test_save_goes_through_the_tables_in_batches(
     texts = sorted(vectors)
     write_vectors(workspace, "ego", {t: vectors[t] for t in texts[::2]})
     write_vectors(workspace, "exo", vectors)
-    Narrated(workspace, ["ego", "exo"], "test").save(texts, tmp_path / "v.npy")
+    NarrationVectors(workspace, ["ego", "exo"], "test").save(texts, tmp_path / "v.npy")
     expected = [vectors[text] for text in texts]
     assert np.load(tmp_path / "v.npy") == pytest.approx(np.array(expected), abs=1e-7)
 
 
-def test_a_text_without_a_vector(narrated: Narrated, tmp_path: Path) -> None:
+def test_a_text_without_a_vector(narrated: NarrationVectors, tmp_path: Path) -> None:
     for use in (narrated.of, lambda texts: narrated.save(texts, tmp_path / "v.npy")):
         with pytest.raises(SumlError, match="2 narrations have no vector, got 'jump'"):
             use(["wave", "jump", "", "run"])

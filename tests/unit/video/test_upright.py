@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sumlctl.errors import SumlError
-from sumlctl.video.clip_cache.encode import Settings
+from sumlctl.video.clip_cache.encode import EncodeSettings
 from sumlctl.video.clip_cache.make import Job, Made, make
 from sumlctl.video.clip_cache.spans import Span
 from sumlctl.video.clip_cache.stored import Segment, read_stored
@@ -133,7 +133,7 @@ def test_read_frames_by_decord_of_pictures_that_are_symmetric(make_video):
 def test_make_oriented(turned, tmp_path, name, short_side):
     """The clip cache keeps pictures upright."""
     _, as_shown, rotation, _ = ORIENTATIONS[name]
-    job = Job(turned(name), Span(0, 1000), Settings(short_side, 22), tmp_path / "cached.mp4")
+    job = Job(turned(name), Span(0, 1000), EncodeSettings(short_side, 22), tmp_path / "cached.mp4")
     made = Made(**make(job))
     size = (256, 128) if short_side == 256 else (124, 62)
     assert (made.width, made.height) == (size[::-1] if rotation % 180 else size)

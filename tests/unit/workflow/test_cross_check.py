@@ -13,7 +13,7 @@ from sumlctl.errors import SumlError
 from sumlctl.video.probe import probe
 from sumlctl.video.read import Frames
 from sumlctl.workflow import cross_check as module
-from sumlctl.workflow.cross_check import Window, compare, cross_check
+from sumlctl.workflow.cross_check import CheckedWindow, compare, cross_check
 from tests.annotation_files import write_video
 from tests.builders import write_clips
 
@@ -70,7 +70,7 @@ def test_what_counts_as_a_difference(tmp_path, monkeypatch, theirs, result, reas
         return found
 
     monkeypatch.setattr(module, "read_frames", stub)
-    found = compare(Window("kitchen", "a", tmp_path / "a.mp4", (0.0, 1.0)))
+    found = compare(CheckedWindow("kitchen", "a", tmp_path / "a.mp4", (0.0, 1.0)))
     assert (found.result, found.reason.split(", got")[0]) == (result, reason)
 
 
@@ -80,7 +80,7 @@ def test_one_wrong_picture_of_many_is_a_difference(tmp_path, monkeypatch):
     monkeypatch.setattr(
         module, "read_frames", lambda *_, decoder: ours if decoder == "pyav" else theirs
     )
-    found = compare(Window("kitchen", "a", tmp_path / "a.mp4", (0.0,)))
+    found = compare(CheckedWindow("kitchen", "a", tmp_path / "a.mp4", (0.0,)))
     assert (found.result, found.mean, found.most) == ("differs", 3 / 8, 3)
 
 

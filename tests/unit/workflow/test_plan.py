@@ -76,7 +76,7 @@ def test_an_encoder_in_a_folder_goes_by_its_name(workspace):
 
 def test_plan_embeds_with_the_prompt_that_was_chosen_by_hand(workspace):
     tiny.build(workspace, "")
-    records.leave(workspace, data_steps.embed(workspace, "tiny-tpv", "hashed", "query"))
+    records.commit(workspace, data_steps.embed(workspace, "tiny-tpv", "hashed", "query"))
     found = plan.plan(recipe.read("tiny", workspace, ()), workspace)
     words = {one.step.name: one.step.words for one in found}
     assert words["embed tiny-tpv hashed"][-2:] == ("--prompt-name", "query")
@@ -161,7 +161,7 @@ def test_index_is_planned_as_it_was_done_by_hand(workspace):
     (drop, *_) = steps(workspace, SWEEP)
     assert "bad_rows" not in drop.step.settings()
     refusing = data_steps.index(workspace, "tiny-fpv", bad_rows="refuse")
-    records.leave(workspace, refusing)
+    records.commit(workspace, refusing)
     (again, *_) = plan.plan(recipe.read("tiny", workspace, []), workspace)
     assert again.step.words == ("index", "tiny-fpv", "--bad-rows", "refuse")
     assert again.step.settings()["bad_rows"] == "refuse"

@@ -25,7 +25,7 @@ def step(workspace: Workspace) -> Step:
     (root / "videos" / "deep" / "a.mp4").write_text("a")
     (root / "out").write_text("made")
     made = make(workspace)
-    records.leave(workspace, made)
+    records.commit(workspace, made)
     return made
 
 
@@ -91,7 +91,7 @@ def test_each_reason_names_the_field_or_file(workspace, step):
 
 def test_what_was_not_there_and_is_now(workspace, step):
     absent = make(workspace, inputs=(workspace.root / "later",))
-    records.leave(workspace, absent)
+    records.commit(workspace, absent)
     assert reasons(workspace, absent) == ()
     (workspace.root / "later").mkdir()
     assert reasons(workspace, absent) == ("input later is new",)
@@ -124,13 +124,13 @@ def test_an_input_counts_as_it_was_read(workspace, step):
     """Somebody edits it while the step is at work."""
     path = workspace.root / "in"
     late = make(workspace, as_read=lambda: {path: "0" * 64})
-    records.leave(workspace, late)
+    records.commit(workspace, late)
     assert reasons(workspace, late) == ("input in changed",)
 
 
 def test_outputs_in_a_folder_are_its_files(workspace, step):
     drawn = make(workspace, outputs=(workspace.root / "videos",))
-    records.leave(workspace, drawn)
+    records.commit(workspace, drawn)
     assert set(records.read(drawn.receipt).outputs) == {"videos/deep/a.mp4"}
 
 
@@ -144,7 +144,7 @@ def test_a_file_elsewhere_keeps_its_whole_path(workspace, step, tmp_path):
     elsewhere = tmp_path / "weights.pt"
     elsewhere.write_text("abc")
     one = make(workspace, inputs=(elsewhere,))
-    records.leave(workspace, one)
+    records.commit(workspace, one)
     assert records.read(one.receipt).inputs == {str(elsewhere): mark(elsewhere)}
     elsewhere.write_text("abcd")
     assert reasons(workspace, one) == (f"input {elsewhere} changed",)

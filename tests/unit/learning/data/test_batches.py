@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sumlctl.learning.data.batches import EpochBatches, Loader, Samples, Side, padded
+from sumlctl.learning.data.batches import EpochBatches, Loader, Samples, SampleView, padded
 from sumlctl.learning.data.clips import Clip
 from sumlctl.learning.data.reader import Reader
 from tests.unit.learning import hostile, small_world
@@ -32,7 +32,7 @@ class Numbered:
 
 def samples(clips, short_side=32, seed=0):
     rows = np.arange(len(clips))
-    side = Side(clips, rows, {"noun": Numbered()})
+    side = SampleView(clips, rows, {"noun": Numbered()})
     vectors = {"d_f": np.eye(len(clips), dtype=np.float32)}
     return Samples({"fpv": side}, vectors, 4, 1, short_side, seed)
 
@@ -84,8 +84,8 @@ def test_nothing_decodes(clips):
 
 
 def test_both_windows_of_a_pair_are_replaced_together(clips):
-    first = Side(clips, np.array([0, 1, 3]), {"noun": Numbered()})
-    second = Side(clips, np.array([3, 2, 0]), {"noun": Numbered()})
+    first = SampleView(clips, np.array([0, 1, 3]), {"noun": Numbered()})
+    second = SampleView(clips, np.array([3, 2, 0]), {"noun": Numbered()})
     pairs = Samples({"fpv": first, "tpv": second}, {}, 4, 1, 32, 0)
     (batch,) = batches(pairs, 3)
     assert batch["fpv"]["targets"]["noun"].tolist() == [10, 13, 13]
@@ -116,8 +116,8 @@ def test_padding_repeats_the_edge():
 
 def test_a_clip_that_is_replaced_leaves_no_trace(clips):
     """A larger window that is given up, because its pair's other half fails, pads nothing."""
-    first = Side(clips, np.array([1, 0]), {})  # 80 and 64 pixels wide
-    second = Side(clips, np.array([2, 0]), {})
+    first = SampleView(clips, np.array([1, 0]), {})  # 80 and 64 pixels wide
+    second = SampleView(clips, np.array([2, 0]), {})
     (batch,) = batches(Samples({"fpv": first, "tpv": second}, {}, 4, 1, 100, 0), 2)
     assert batch["fpv"]["clips"].shape == (2, 4, 48, 64, 3)
 

@@ -15,7 +15,7 @@ from sumlctl.errors import InstallationError, SumlError
 from sumlctl.jobs import deadline
 from sumlctl.learning.data import requests as reading
 from sumlctl.learning.data.clips import Clip
-from sumlctl.learning.data.ordered_reads import One, in_turn
+from sumlctl.learning.data.ordered_reads import SingleWindow, read_in_order
 from sumlctl.learning.data.reader import Reader, open_reader
 from sumlctl.learning.data.requests import Failure, Window
 from tests.processes import workers
@@ -42,8 +42,8 @@ def greys(pixels):
 
 
 def read(reader, *windows):
-    wanted = (One(window, np.copy) for window in windows)
-    return [one.result for one in reader.ahead(in_turn(reader, wanted, 8))]
+    wanted = (SingleWindow(window, np.copy) for window in windows)
+    return [one.result for one in reader.ahead(read_in_order(reader, wanted, 8))]
 
 
 @pytest.mark.parametrize("cache_mb", [0, 64])
@@ -103,11 +103,11 @@ def test_a_consumer_may_stop_and_begin_again(numbered):
     clip = Clip("d/0", numbered, 0.0, 0.8, 10.0)
 
     def endless():
-        return (One(Window(clip, np.array([i % 8 / 10]), 48), np.copy) for i in count())
+        return (SingleWindow(Window(clip, np.array([i % 8 / 10]), 48), np.copy) for i in count())
 
     with Reader(2, 60, 512) as reader:
         for _ in range(3):
-            for i, one in enumerate(reader.ahead(in_turn(reader, endless(), 4))):
+            for i, one in enumerate(reader.ahead(read_in_order(reader, endless(), 4))):
                 assert greys(one.result) == [i % 8]
                 if i == 5:
                     break
@@ -120,8 +120,8 @@ def test_nobody_waits_for_a_file_that_hangs_once_it_is_not_wanted(numbered):
     whole = Window(Clip("d/0", numbered.with_suffix(".whole.mp4"), 0, 1, 10.0), np.zeros(1), 48)
     hanging = Window(Clip("d/1", numbered, 0, 1, 10.0), np.zeros(1), 48)
     with pytest.raises(ZeroDivisionError), Reader(2, 600, 512) as reader:
-        wanted = (One(window, np.copy) for window in (whole, hanging, whole))
-        for _ in reader.ahead(in_turn(reader, wanted, 3)):
+        wanted = (SingleWindow(window, np.copy) for window in (whole, hanging, whole))
+        for _ in reader.ahead(read_in_order(reader, wanted, 3)):
             began = time.monotonic()
             raise ZeroDivisionError
     assert time.monotonic() < began + 10

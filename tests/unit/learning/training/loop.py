@@ -16,7 +16,7 @@ from sumlctl.learning.data.reader import Reader
 from sumlctl.learning.losses.terms import Term
 from sumlctl.learning.training.quarantine import Quarantine
 from sumlctl.learning.training.runlog import RunLog
-from sumlctl.learning.training.savepoints import Savepoints
+from sumlctl.learning.training.savepoints import CheckpointWriter
 from sumlctl.learning.training.trainer import StageTrainer
 
 
@@ -54,7 +54,9 @@ def trainer(folder, terms, epochs=2, failed=(), batches=2, validate=None, plugin
         order,
         feed,
         terms,
-        Savepoints(fabric, folder / "checkpoints", "stage_two", {"tasks": {}}, kept, order.group),
+        CheckpointWriter(
+            fabric, folder / "checkpoints", "stage_two", {"tasks": {}}, kept, order.group
+        ),
         log,
         Quarantine(fabric, log, "stage_two", reader),
         validate,

@@ -39,9 +39,12 @@ def test_processes_that_were_asked_to_stop_were_interrupted(codes):
 def test_faults_of_what_processes_do_together_say_that_one_was_lost():
     gloo = "[/src/gloo/transport/tcp/pair.cc:545] Connection reset by peer. This is typically ..."
     for error in (RuntimeError(gloo), distributed.DistBackendError("NCCL error in: x")):
-        with pytest.raises(SumlError, match=r"lost, got .*--resume mine"), launch.company("mine"):
+        with (
+            pytest.raises(SumlError, match=r"lost, got .*--resume mine"),
+            launch.report_lost_peers("mine"),
+        ):
             raise error
-    with pytest.raises(RuntimeError, match="shapes"), launch.company("mine"):
+    with pytest.raises(RuntimeError, match="shapes"), launch.report_lost_peers("mine"):
         raise RuntimeError("shapes cannot be multiplied")
 
 

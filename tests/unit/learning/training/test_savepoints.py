@@ -12,7 +12,7 @@ from lightning_fabric.plugins import MixedPrecision
 from sumlctl.config.sections import Checkpoints
 from sumlctl.errors import Interrupted, SumlError
 from sumlctl.learning.losses.terms import Term
-from sumlctl.learning.training.savepoints import Position, Savepoints
+from sumlctl.learning.training.savepoints import CheckpointWriter, Position
 from tests.unit.learning.training.loop import descend, trainer
 
 
@@ -55,7 +55,7 @@ def test_what_counts_of_a_savepoint_is_the_steps_that_were_done(tmp_path, before
     (model, optimizer), kept = (run.model, torch.optim.SGD(run.model.parameters())), Checkpoints()
 
     def savepoints(group):
-        return Savepoints(run.fabric, tmp_path, "stage_two", {}, kept, group)
+        return CheckpointWriter(run.fabric, tmp_path, "stage_two", {}, kept, group)
 
     savepoints(before).latest(model, optimizer, Position(3, 8))
     assert savepoints(now).restore(model, optimizer) == (3, batch)
@@ -63,7 +63,7 @@ def test_what_counts_of_a_savepoint_is_the_steps_that_were_done(tmp_path, before
 
 def test_a_machine_that_sees_an_older_savepoint_does_not_go_on(tmp_path, monkeypatch):
     run = trainer(tmp_path, descend, epochs=1)
-    points = Savepoints(run.fabric, tmp_path, "stage_two", {}, Checkpoints())
+    points = CheckpointWriter(run.fabric, tmp_path, "stage_two", {}, Checkpoints())
     optimizer = torch.optim.SGD(run.model.parameters())
     points.latest(run.model, optimizer, Position(3, 2))
     told = iter([True, Position(4, 0)])

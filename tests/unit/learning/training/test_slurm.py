@@ -58,7 +58,7 @@ def test_train_in_a_shell_of_a_job_is_one_process(workspace, sumlctl, given, she
     small_world.build(workspace)
     given(SHELLS[shell])
     assert not under_srun()
-    assert launch.as_started(Pipeline(devices=1)) == Pipeline(devices=1)
+    assert launch.with_launcher_world(Pipeline(devices=1)) == Pipeline(devices=1)
     planned = sumlctl("train", "small", "--dry-run", "--json")
     assert planned.code == 0, planned.err
     fabric = launch.launch(1, "32-true")
@@ -71,7 +71,7 @@ def test_a_step_of_several_tasks_is_one_training(given, name, per_node):
     """Whatever the job is named: each task that trained alone would claim the same run."""
     given(STEP | per_node | {"SLURM_JOB_NAME": name})
     assert launch.started_externally()
-    started = launch.as_started(Pipeline())
+    started = launch.with_launcher_world(Pipeline())
     assert (started.devices, started.nodes) == (2, 2)
     step = launch._cluster(several=True)
     ranks = (step.world_size(), step.global_rank(), step.local_rank(), step.node_rank())
@@ -89,7 +89,7 @@ def test_a_step_of_several_tasks_is_one_training(given, name, per_node):
 def test_a_step_that_cannot_be_is_refused(given, change, says):
     given(STEP | change)
     with pytest.raises(SumlError, match=says):
-        launch.as_started(Pipeline())
+        launch.with_launcher_world(Pipeline())
 
 
 def test_a_step_without_a_rank_is_refused(given):

@@ -16,12 +16,12 @@ from sumlctl.learning.data import videos as videos_module
 from sumlctl.tables import whole_file
 from sumlctl.video.clip_cache import build as module
 from sumlctl.video.clip_cache.build import decode
-from sumlctl.video.clip_cache.encode import Settings
+from sumlctl.video.clip_cache.encode import EncodeSettings
 from sumlctl.video.clip_cache.plan import Wanted
 from sumlctl.video.clip_cache.trial import estimate
 from tests.unit.video.clip_cache import kitchen
 
-WANTED = Wanted(Settings(256, 22), 0.2, whole=False)
+WANTED = Wanted(EncodeSettings(256, 22), 0.2, whole=False)
 # v0's two clips overlap; v1's lie apart.
 FILES = ["v 2.00000800.mp4", "v0.00000300.mp4", "v1.00000000.mp4", "v1.00002800.mp4"]
 FILES.append("v3%2Fa.00001800.mp4")
@@ -138,10 +138,10 @@ def test_decode_after_a_version_that_kept_pictures_mirrored(workspace, videos, c
 
 def test_other_settings_make_other_files_and_the_old_ones_go(workspace, videos):
     decode("kitchen", workspace, WANTED)
-    finer = Wanted(Settings(short_side=48, crf=10), 0.2, whole=False)
+    finer = Wanted(EncodeSettings(short_side=48, crf=10), 0.2, whole=False)
     assert decode("kitchen", workspace, finer).made == 5
     assert files(workspace) == FILES
-    whole = Wanted(Settings(short_side=48, crf=10), 0.2, whole=True)
+    whole = Wanted(EncodeSettings(short_side=48, crf=10), 0.2, whole=True)
     done = decode("kitchen", workspace, whole)
     assert (done.files, done.made, done.stored) == (4, 4, 6)
     assert [name.endswith(".00000000.mp4") for name in files(workspace)] == [True] * 4

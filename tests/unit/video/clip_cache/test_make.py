@@ -15,7 +15,7 @@ from sumlctl.datasets.world import Action, Video
 from sumlctl.datasets.world import Segment as Scene
 from sumlctl.errors import SumlError
 from sumlctl.video.clip_cache import manifest
-from sumlctl.video.clip_cache.encode import Settings
+from sumlctl.video.clip_cache.encode import EncodeSettings
 from sumlctl.video.clip_cache.make import Job, Made, make, try_out
 from sumlctl.video.clip_cache.spans import Span
 from sumlctl.video.clip_cache.stored import Segment, read_stored
@@ -41,7 +41,7 @@ def store(tmp_path):
 
     def of(video, start_ms, stop_ms, settings=None):
         target = tmp_path / "store" / f"{video.name}.{start_ms}.mp4"
-        job = Job(video, Span(start_ms, stop_ms), settings or Settings(256, 22), target)
+        job = Job(video, Span(start_ms, stop_ms), settings or EncodeSettings(256, 22), target)
         made = Made(**make(job))
         span = job.span
         ends = made.first_tick, made.last_tick, Fraction(made.tick_num, made.tick_den)
@@ -108,7 +108,7 @@ def test_what_else_is_in_memory_does_not_show_in_a_file(tmp_path):
     segment = Scene(Action("take", "tomato"), 0.5, 2.5, "")
     footage = Footage(Video("x", "X01", "train", (segment,), 3.0), "fpv", (96, 72), 12, 0, PLAIN)
     write_mp4(tmp_path / "x.mp4", footage.frames(), (96, 72), 12)
-    job = Job(tmp_path / "x.mp4", Span(0, 3000), Settings(256, 22), tmp_path / "stored.mp4")
+    job = Job(tmp_path / "x.mp4", Span(0, 3000), EncodeSettings(256, 22), tmp_path / "stored.mp4")
     contents = set()
     for _ in range(8):
         junk = [rng.integers(0, 256, n, dtype=np.uint8) for n in rng.integers(1_000, 3_000_000, 60)]
@@ -120,7 +120,7 @@ def test_what_else_is_in_memory_does_not_show_in_a_file(tmp_path):
 
 def test_a_large_picture_is_scaled_and_turned_upright(make_video, numbers, store):
     video = make_video("turned.mp4", paint=lying(90), rotation=90)  # 128 x 32 upright
-    _, made = store(video, 0, 2000, Settings(16, 22))
+    _, made = store(video, 0, 2000, EncodeSettings(16, 22))
     assert (made.width, made.height) == (64, 16)
     segment, made = store(video, 0, 2000)
     assert (made.width, made.height) == (128, 32)
@@ -130,7 +130,7 @@ def test_a_large_picture_is_scaled_and_turned_upright(make_video, numbers, store
 def test_psnr_is_that_of_the_pictures_handed_out(make_video, store):
     video = make_video("noisy.mp4", paint=noisy)
     for crf in (10, 40):
-        segment, made = store(video, 0, 4000, Settings(256, crf))
+        segment, made = store(video, 0, 4000, EncodeSettings(256, crf))
         times_s = [i / 10 + 0.05 for i in range(40)]
         original, stored = read_frames(video, times_s), read_stored([segment], times_s)
         mse = np.mean((original.pixels.astype(float) - stored.pixels) ** 2)
@@ -142,7 +142,7 @@ def test_a_file_that_is_no_video_is_not_stored(tmp_path):
     page = tmp_path / "page.mp4"
     page.write_bytes(b"<html>404</html>")
     with pytest.raises(SumlError, match=r"page\.mp4: cannot be read, got InvalidDataError"):
-        make(Job(page, Span(0, 1000), Settings(256, 22), tmp_path / "store" / "x.mp4"))
+        make(Job(page, Span(0, 1000), EncodeSettings(256, 22), tmp_path / "store" / "x.mp4"))
 
 
 def test_what_cannot_be_read_to_its_end_is_not_stored(make_video, damage, tmp_path):
@@ -151,15 +151,15 @@ def test_what_cannot_be_read_to_its_end_is_not_stored(make_video, damage, tmp_pa
     damage(video, 20)
     target = tmp_path / "store" / "x.mp4"
     with pytest.raises(SumlError, match=r"damaged\.mp4: ends after 2 s, got InvalidDataError"):
-        make(Job(video, Span(1500, 3000), Settings(256, 22), target))
+        make(Job(video, Span(1500, 3000), EncodeSettings(256, 22), target))
     with pytest.raises(SumlError, match=r"damaged\.mp4: ends after 4 s, got the end of the file"):
-        make(Job(video, Span(3700, 4500), Settings(256, 22), target))
+        make(Job(video, Span(3700, 4500), EncodeSettings(256, 22), target))
     assert not list(target.parent.glob("*"))
 
 
 def test_a_trial_writes_nothing_and_costs_the_same(make_video, store, tmp_path):
     video = make_video("video.mp4", paint=noisy)
-    cost = try_out(Job(video, Span(0, 4000), Settings(256, 22), tmp_path / "trial" / "x.mp4"))
+    cost = try_out(Job(video, Span(0, 4000), EncodeSettings(256, 22), tmp_path / "trial" / "x.mp4"))
     _, made = store(video, 0, 4000)
     assert (cost.n_frames, cost.size_bytes) == (made.n_frames, made.size_bytes)
     assert cost.work_s > 0
