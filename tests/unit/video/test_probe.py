@@ -160,7 +160,7 @@ def test_many_files_are_probed_and_decords_hangs_and_crashes_survived(tmp_path, 
     paths = [tmp_path / name for name in ("crash.mp4", "hang.mp4")]
     for path in paths:
         path.touch()
-    monkeypatch.setattr(probe_module, "look", hang_with_decord)
+    monkeypatch.setattr(probe_module, "answer_probe", hang_with_decord)
     work = Work(tmp_path / "units")
     found = dict(probe_many(dict.fromkeys(paths), work, Local(2), deadline_s=1))
     assert found == {
