@@ -142,12 +142,14 @@ def require_columns(frame: pl.DataFrame, wanted: Sequence[str], path: Path) -> N
             )
 
 
-def refuse(frame: pl.DataFrame, bad: pl.Expr, what: str, got: str, expected: str) -> None:
+def refuse(
+    frame: pl.DataFrame, bad: pl.Expr | pl.Series, what: str, got: str, expected: str
+) -> None:
     """Raises a SumlError for the first row where `bad` holds or is null.
 
     Args:
         frame: rows with a `_source` column.
-        bad: a boolean expression.
+        bad: a boolean expression, or its values.
         what: what is wrong with such a row.
         got: the column whose value is shown.
         expected: what would have been right.

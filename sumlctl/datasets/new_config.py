@@ -150,7 +150,7 @@ def _rate(columns: Mapping[str, str], table: Path) -> dict[str, object]:
     (rate,) = rates
     if rate is None:
         warn(f"{', '.join(units)}: frame numbers; put their frames per second in as `rate`")
-        rate = _FRAMES  # which the reader refuses until it is a number
+        return {"rate": _FRAMES}  # which the reader refuses until it is a number
     return {} if rate == 1 else {"rate": rate}
 
 
