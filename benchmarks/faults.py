@@ -4,8 +4,9 @@ Every frame shows its own number. Of each video every frame is asked for by its 
 order, and is right, another one, or refused with an error; a damaged one is right where its number
 can still be read. A decoder that hangs or dies refuses all frames of the video.
 
-decord is asked by the timestamps that it lists itself, torchcodec by `get_frame_played_at`,
-pytorchvideo by `EncodedVideo.get_clip`; each video is opened once.
+decord is asked by the timestamps that it lists itself, which count from its first picture,
+torchcodec by `get_frame_played_at` from the file's own start on, as FFmpeg tells it, pytorchvideo
+by `EncodedVideo.get_clip`; each video is opened once.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import av
 import numpy as np
 
 from benchmarks.common import report
@@ -190,6 +192,16 @@ def _flipped(content: bytes, flips: int, seed: int) -> bytes:
     return bytes(flipped)
 
 
+def _start_s(path: Path, first_s: float) -> float:
+    """The file's own start, seconds; where FFmpeg has none, and in AVI, that of its pictures."""
+    try:
+        with av.open(str(path)) as container:
+            known = container.start_time is not None and container.format.name != "avi"
+            return container.start_time / av.time_base if known else first_s
+    except av.FFmpegError:
+        return first_s
+
+
 def _ours(path: Path) -> Ask:
     return lambda time_s: read_frames(path, [time_s]).pixels[0]
 
@@ -202,7 +214,7 @@ def _decord(path: Path) -> Ask:
 
     def ask(time_s: float) -> np.ndarray:
         place = int(np.searchsorted(begins_s - begins_s[0], time_s + 1e-4, side="right")) - 1
-        return video.get_batch([place]).asnumpy()[0]
+        return video.get_batch([max(place, 0)]).asnumpy()[0]
 
     return ask
 
@@ -211,8 +223,8 @@ def _torchcodec(path: Path) -> Ask:
     from torchcodec.decoders import VideoDecoder
 
     video = VideoDecoder(str(path), num_ffmpeg_threads=1, dimension_order="NHWC")
-    begin_s = video.metadata.begin_stream_seconds or 0.0
-    return lambda time_s: video.get_frame_played_at(begin_s + time_s).data.numpy()
+    start_s = _start_s(path, video.metadata.begin_stream_seconds or 0.0)
+    return lambda time_s: video.get_frame_played_at(start_s + time_s).data.numpy()
 
 
 def _pytorchvideo(path: Path) -> Ask:

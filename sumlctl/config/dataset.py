@@ -18,7 +18,7 @@ VIEWPOINTS = ("fpv", "tpv")
 LABELS = ("verbs", "nouns", "actions")
 _TEXTS = ("title", "homepage", "licence", "citation")
 _FIELDS = ("video_id", "participant")
-_MOST_CLASSES = 100_000  # more is a slip
+MOST_CLASSES = 100_000  # more is a slip
 _FIX = "Correct the file; README has every key."
 REDISTRIBUTE = ("all", "ids", "none")
 _KEYS = (*_TEXTS, "viewpoints", "redistribute", "reader", "videos", "vocabulary", "expected")
@@ -255,12 +255,12 @@ def _source(where: str, entry: Any, faults: _Faults) -> VocabularySource | None:
     texts += [entry[key] for key in ("file", "name", "id", "forms") if key in entry]
     if size is None and isinstance(names, list) and names:
         size = len(names)
-    expected = f"0 to {_MOST_CLASSES:,} classes"
+    expected = f"0 to {MOST_CLASSES:,} classes"
     if not all(isinstance(text, str) for text in texts) or type(size) not in (int, type(None)):
         faults.add(where, repr(entry), "a whole size, names as texts")
     elif size is None:
         faults.add(f"{where}.size is missing", repr(entry), expected)
-    elif not 0 <= size <= _MOST_CLASSES:
+    elif not 0 <= size <= MOST_CLASSES:
         faults.add(f"{where}.size", str(size), expected)
     elif names and size != len(names):
         faults.add(f"{where}.size", str(size), f"{len(names)} names")

@@ -73,7 +73,8 @@ def annotation_file(annotations: Path, name: str, card: DatasetConfig) -> Path:
             "annotation file is missing",
             got="no file",
             expected=f"a file of {card.title}",
-            fix=f"Get it from {card.homepage} or point --annotations at its folder.",
+            fix=(f"Get it from {card.homepage} or point" if card.homepage else "Point")
+            + " --annotations at its folder.",
         )
     return path
 
@@ -141,12 +142,14 @@ def require_columns(frame: pl.DataFrame, wanted: Sequence[str], path: Path) -> N
             )
 
 
-def refuse(frame: pl.DataFrame, bad: pl.Expr, what: str, got: str, expected: str) -> None:
+def refuse(
+    frame: pl.DataFrame, bad: pl.Expr | pl.Series, what: str, got: str, expected: str
+) -> None:
     """Raises a SumlError for the first row where `bad` holds or is null.
 
     Args:
         frame: rows with a `_source` column.
-        bad: a boolean expression.
+        bad: a boolean expression, or its values.
         what: what is wrong with such a row.
         got: the column whose value is shown.
         expected: what would have been right.
@@ -180,7 +183,12 @@ def seconds(frame: pl.DataFrame, column: str) -> pl.DataFrame:
 
 def holds_ids(cells: pl.Series) -> bool:
     """Whether every text is empty, or of class ids such as `3`, `3.0`, `[3, 5]` or `3;5`."""
-    return bool(cells.fill_null("").str.replace_all(_QUOTE, "").str.contains(_CLASS_IDS).all())
+    return bool(are_ids(cells).all())
+
+
+def are_ids(cells: pl.Series) -> pl.Series:
+    """Return for each text whether it is empty, or of class ids such as `3` or `[3, 5]`."""
+    return cells.fill_null("").str.replace_all(_QUOTE, "").str.contains(_CLASS_IDS)
 
 
 def class_ids(frame: pl.DataFrame, column: str) -> pl.DataFrame:

@@ -19,6 +19,8 @@ from sumlctl.datasets.vocabulary import ids_by_name, spelled_plainly
 from sumlctl.errors import SumlError, nearest_names
 
 _SEPARATORS = "|;,"
+# Names that the table itself has: a comma or semicolon within prose or a number separates nothing.
+_BETWEEN_NAMES = re.compile(r"\||(?<=\S)[;,](?=\S)(?!(?<=\d.)\d)")
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
 _QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
 
@@ -51,7 +53,9 @@ def read_labels(frame: pl.DataFrame, column: str, classes: Classes) -> pl.Series
     """Return the class ids in each cell of a column, list of int32.
 
     A cell is a class id, a class name, or several: a list, a list as text (JSON or Python), or
-    with `|`, `;` or `,` between them. Values that are missing or stand for no label give none.
+    with `|`, `;` or `,` between them. Where the table itself has the vocabulary, `;` and `,` are
+    between names only without a space on either side: `bowl,cup` is two, `lift, then drop` one.
+    Values that are missing or stand for no label give none.
 
     Args:
         frame: rows with a `_source` column.
@@ -59,7 +63,8 @@ def read_labels(frame: pl.DataFrame, column: str, classes: Classes) -> pl.Series
         classes: what the cells may say.
 
     Raises:
-        SumlError: a cell is something else; file, row and cell are named.
+        SumlError: a cell is something else, or one of ids among names of the table's own
+            vocabulary; file, row and cell are named.
     """
     cells = _texts(frame.get_column(column))
     nothing = cells.is_in([*MISSING, *classes.unlabelled])
@@ -68,6 +73,8 @@ def read_labels(frame: pl.DataFrame, column: str, classes: Classes) -> pl.Series
         ids = an.class_ids(frame.select("_source").with_columns(cells), column).get_column(column)
         numbers = [int(v) for v in classes.unlabelled if re.fullmatch(r"-?\d{1,9}", v)]
         return ids.list.eval(pl.element().filter(~pl.element().is_in(numbers)))
+    if classes.met is not None and not an.are_ids(cells).all():
+        _refuse_ids_among_names(frame, cells)
     distinct = cells.unique(maintain_order=True)
     found: list[list[int]] = []
     for cell in distinct:
@@ -77,6 +84,17 @@ def read_labels(frame: pl.DataFrame, column: str, classes: Classes) -> pl.Series
             raise _unknown(frame, cells, cell, str(error.args[0]), classes) from error
     place = cells.replace_strict(distinct, pl.Series(range(len(found))), return_dtype=pl.UInt32)
     return pl.Series(column, found, dtype=pl.List(pl.Int32)).gather(place)
+
+
+def _refuse_ids_among_names(frame: pl.DataFrame, cells: pl.Series) -> None:
+    labelled = frame.select("_source").with_columns(cells).filter(cells.str.contains(r"\w"))
+    an.refuse(
+        labelled,
+        an.are_ids(labelled.get_column(cells.name)),
+        f"class id among class names in {cells.name}",
+        cells.name,
+        "class ids alone, or names alone",
+    )
 
 
 def _texts(column: pl.Series) -> pl.Series:
@@ -131,9 +149,11 @@ def _parts(cell: str, classes: Classes) -> list[str]:
 
 
 def _listed(cell: str) -> list[str]:
-    """The names in a cell whose names are not known: a list as text, or with `|` between them."""
+    """The names in a cell whose names are not known: a list as text, or with marks between them."""
     quoted = _quoted(cell[1:-1]) if _BRACKETS.get(cell[0]) == cell[-1] else None
-    return quoted or [name for part in cell.split("|") if (name := part.strip())]
+    if quoted is not None:
+        return quoted
+    return [name for part in _BETWEEN_NAMES.split(cell) if (name := part.strip())]
 
 
 def _quoted(inner: str) -> list[str] | None:

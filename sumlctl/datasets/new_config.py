@@ -9,7 +9,8 @@ from pathlib import Path
 import polars as pl
 
 from sumlctl.config import parsing
-from sumlctl.config.dataset import LABELS, VIEWPOINTS
+from sumlctl.config.dataset import LABELS, MOST_CLASSES, VIEWPOINTS
+from sumlctl.console import warn
 from sumlctl.datasets import annotations as an
 from sumlctl.datasets import points, times
 from sumlctl.errors import SumlError, unknown_name
@@ -38,6 +39,16 @@ _TAGGED = r"^#\S+( [A-Z])? "  # Ego4D: `#C C opens a drawer`
 _UNSURE = r"#unsure"
 _VIDEO_FILE = r"(?i)\.(mp4|mkv|mov|avi|webm|m4v)$"
 _ENOUGH = 0.9  # of the cells, for a column of times
+# Words that a column of times ends in -> units in a second; None where only the video knows.
+_UNITS: dict[str, int | None] = {
+    "s": 1,
+    **dict.fromkeys(("ms", "msec", "msecs", "millis", "millisecond", "milliseconds"), 1000),
+    **dict.fromkeys(("us", "usec", "usecs", "microsecond", "microseconds"), 10**6),
+    **dict.fromkeys(("ns", "nsec", "nanosecond", "nanoseconds"), 10**9),
+    **dict.fromkeys(("frame", "frames"), None),
+}
+_FRAMES = "frames per second"
+_TIMES = ("start_s", "stop_s")
 
 
 def guess(name: str, table: Path, viewpoint: str, given: Mapping[str, str]) -> str:
@@ -55,8 +66,7 @@ def guess(name: str, table: Path, viewpoint: str, given: Mapping[str, str]) -> s
     frame = an.read_table(table)
     columns = _columns(frame, table, given)
     reader: dict[str, object] = {"name": "tabular", "files": {"train": table.name}}
-    if re.search(r"\(ms\)|_ms$|millisec", columns["start_s"].casefold()):
-        reader["rate"] = 1000
+    reader |= _rate(columns, table) | _decimal(frame, columns)
     if "stop_s" not in columns:
         reader["point"] = points.EGOVLP
     narrations = frame.get_column(columns["narration"]).cast(pl.String).fill_null("")
@@ -84,43 +94,113 @@ def _columns(frame: pl.DataFrame, table: Path, given: Mapping[str, str]) -> dict
             raise unknown_name("--column", "column of ours", ours, _NAMES)
         if theirs not in there:
             raise unknown_name(table, "column", theirs, there)
-    plain = {_plain(column): column for column in there}
+    plain: dict[str, str] = {}
+    for column in there:
+        plain.setdefault(_plain(column), column)
     found = dict(given)
     for ours, names in _NAMES.items():
-        fitting = (plain[n] for n in names if n in plain and plain[n] not in found.values())
-        column = next((c for c in fitting if _fits(ours, frame.get_column(c))), None)
-        if ours not in found and column is not None:
-            found[ours] = column
-    for needed in _NEEDED:
-        if needed not in found:
+        if ours in found:
+            continue
+        likely = [plain[n] for n in names if n in plain and plain[n] not in found.values()]
+        likely.sort(key=lambda column: _UNITS[_unit(column)] is None)  # frame numbers last
+        misfits = []
+        for column in likely:
+            misfit = _misfit(ours, frame.get_column(column))
+            if misfit is None:
+                found[ours] = column
+                break
+            misfits.append(f"column {column} {misfit}")
+        if ours not in found and ours in _NEEDED:
             raise SumlError(
                 table,
-                f"no column is recognised as {needed}",
-                got=f"columns {', '.join(there)}",
-                expected=f"one such as {', '.join(_NAMES[needed][:4])}",
-                fix=f"Name it: --column {needed}=COLUMN.",
+                f"no column is recognised as {ours}",
+                got="; ".join(misfits) or f"columns {', '.join(there)}",
+                expected=f"one such as {', '.join(names[:4])}",
+                fix=f"Correct the table, or name the column: --column {ours}=COLUMN.",
             )
+        if ours not in found and misfits:
+            warn(f"{table.name}: nothing is taken for {ours}: {'; '.join(misfits)}")
     return {ours: found[ours] for ours in _NAMES if ours in found}
 
 
+def _words(column: str) -> list[str]:
+    """The words of a column's name in lower case: `startMs` is start, ms."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", column).casefold()
+    return re.findall(r"[a-z0-9]+", spaced)
+
+
 def _plain(column: str) -> str:
-    """A column's name in lower case with `_`, without what stands in parentheses."""
-    bare = re.sub(r"\(.*?\)", "", column.casefold())
-    return re.sub(r"[^a-z0-9]+", "_", bare).strip("_")
+    """A column's name in lower case with `_`, without a unit and what stands in parentheses."""
+    words = _words(re.sub(r"\(.*?\)", "", column))
+    return "_".join(words[:-1] if len(words) > 1 and words[-1] in {*_UNITS} - {"s"} else words)
 
 
-def _fits(ours: str, column: pl.Series) -> bool:
-    """Whether the cells can be what the column's name says."""
-    if ours in ("start_s", "stop_s"):
-        seconds = times.parsed(column)
-        return bool(len(column)) and 1 - seconds.null_count() / len(column) >= _ENOUGH
-    if ours == "clip_id":
-        return column.null_count() == 0 and column.is_unique().all()
-    if ours == "viewpoint":
-        return set(column.drop_nulls().cast(pl.String)) <= set(VIEWPOINTS)
-    if ours == "split":
-        return "train" in set(column.drop_nulls().cast(pl.String))
-    return True
+def _rate(columns: Mapping[str, str], table: Path) -> dict[str, object]:
+    """The reader's `rate` as the names of the columns of times tell it."""
+    units = {columns[ours]: _unit(columns[ours]) for ours in _TIMES if ours in columns}
+    rates = {_UNITS[unit] for unit in units.values()}
+    if len(rates) > 1:
+        raise SumlError(
+            table,
+            "starts and stops are in different units",
+            got=", ".join(f"{column} in {unit}" for column, unit in units.items()),
+            expected="one unit",
+            fix="Correct the table, or name other columns: --column start_s=COLUMN.",
+        )
+    (rate,) = rates
+    if rate is None:
+        warn(f"{', '.join(units)}: frame numbers; put their frames per second in as `rate`")
+        return {"rate": _FRAMES}  # which the reader refuses until it is a number
+    return {} if rate == 1 else {"rate": rate}
+
+
+def _unit(column: str) -> str:
+    """The unit of a column of times, in seconds where its name has none."""
+    return next((word for word in _words(column) if word in _UNITS), "s")
+
+
+def _decimal(frame: pl.DataFrame, columns: Mapping[str, str]) -> dict[str, object]:
+    """The reader's `decimal` where times are such with a decimal comma only."""
+    cells = [frame.get_column(columns[k]) for k in _TIMES if k in columns]
+    comma = any(_share_of_times(c) < _ENOUGH <= _share_of_times(c, comma=True) for c in cells)
+    return {"decimal": ","} if comma else {}
+
+
+def _share_of_times(column: pl.Series, comma: bool = False) -> float:
+    """The share of a column's values that are times; 1,234 is no decimal comma for sure."""
+    seconds = times.parsed(column, decimal_comma=comma)
+    if comma and column.dtype == pl.String:
+        decimals = column.str.strip_chars().str.extract(r"^\d+,(\d+)$").drop_nulls()
+        if len(decimals) and (decimals.str.len_chars() == 3).all():
+            return 0.0
+    return 1 - seconds.null_count() / max(len(column), 1)
+
+
+def _misfit(ours: str, column: pl.Series) -> str | None:
+    """Say why the cells cannot be what the column's name says; None where they can."""
+    if ours in LABELS and isinstance(column.dtype, pl.List):
+        column = _joined(column)
+    if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
+        return f"has values of type {column.dtype}"
+    if ours in _TIMES:
+        share = max(_share_of_times(column), _share_of_times(column, comma=True))
+        bad = column.filter(times.parsed(column).is_null())
+        return None if share >= _ENOUGH else f"has no times, such as {str(bad[0])!r}"
+    if ours in LABELS:
+        great = max(_class_ids(column) or [0]) >= MOST_CLASSES
+        return f"has numbers of {MOST_CLASSES:,} and more" if great else None
+    return _misfit_of_texts(ours, column.cast(pl.String))
+
+
+def _misfit_of_texts(ours: str, column: pl.Series) -> str | None:
+    values = column.drop_nulls().unique(maintain_order=True)
+    if ours == "clip_id" and len(values) < len(column):
+        return "has gaps" if column.null_count() else "has one value several times"
+    if ours == "viewpoint" and not set(values) <= set(VIEWPOINTS):
+        return f"has other values than {', '.join(VIEWPOINTS)}"
+    if ours == "split" and "train" not in values:
+        return f"has {', '.join(values[:5])}, and none is train"
+    return None
 
 
 def _viewpoints(frame: pl.DataFrame, columns: Mapping[str, str], viewpoint: str) -> str:
@@ -132,12 +212,20 @@ def _viewpoints(frame: pl.DataFrame, columns: Mapping[str, str], viewpoint: str)
 
 def _vocabulary(frame: pl.DataFrame, column: str) -> object:
     """Class ids have as many classes as the greatest says; names are the table's own."""
-    cells = frame.get_column(column)
-    if isinstance(cells.dtype, pl.List):
-        cells = cells.list.eval(pl.element().cast(pl.String)).list.join(";")
-    cells = cells.cast(pl.String).str.strip_chars().fill_null("")
+    ids = _class_ids(frame.get_column(column))
+    return "table" if ids is None else {"size": max(ids, default=-1) + 1}
+
+
+def _joined(column: pl.Series) -> pl.Series:
+    return column.list.eval(pl.element().cast(pl.String)).list.join(";")
+
+
+def _class_ids(column: pl.Series) -> list[int] | None:
+    """The class ids in a column; None where it has names."""
+    if isinstance(column.dtype, pl.List):
+        column = _joined(column)
+    cells = column.cast(pl.String).str.strip_chars().fill_null("")
     if not an.holds_ids(cells):
-        return "table"
+        return None
     numbers = cells.str.extract_all(r"\d+(?:\.0)?").explode().str.strip_suffix(".0")
-    ids = [int(number) for number in numbers.drop_nulls()]
-    return {"size": max(ids, default=-1) + 1}
+    return [int(number) for number in numbers.drop_nulls()]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +23,7 @@ from sumlctl.errors import SumlError
 
 _DELIMITERS = ",;\t|"
 _CSV = {".csv", ".tsv", ".tab"}
+_SEP = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=([!-~\t])"?[ \t]*(?=[\r\n])')  # Excel's first line
 _TABLE = "a CSV, Parquet or JSONL table with rows"
 _START = 2**16  # bytes in which a header ends; a longer one is read row by row
 _UNREADABLE = (
@@ -33,9 +36,10 @@ _UNREADABLE = (
 )
 
 
-def malformed(where: object, got: str, expected: str) -> SumlError:
+def malformed(
+    where: object, got: str, expected: str, fix: str = "Check that the download is complete."
+) -> SumlError:
     """The error for an annotation that has not the form it should have."""
-    fix = "Check that the download is complete."
     return SumlError(where, "malformed annotation", got=got[:120], expected=expected, fix=fix)
 
 
@@ -69,7 +73,11 @@ def read_table(path: Path, delimiter: str | None = None, quote: str = '"') -> pl
         elif suffix in {".jsonl", ".ndjson"}:
             frame, source = _numbered(path, _read_jsonl(path), first=1)
         else:
-            raise malformed(path, f"a {suffix or 'nameless'} file", _TABLE)
+            fix = "Make such a table of it; README shows how (Your own table)."
+            raise malformed(path, f"a {suffix or 'nameless'} file", _TABLE, fix)
+    except UnicodeDecodeError as error:
+        fix = "Save it as UTF-8."
+        raise malformed(path, f"text that is not UTF-8 ({error})", _TABLE, fix) from error
     except _UNREADABLE as error:
         reason = [*str(error).splitlines(), type(error).__name__][0]
         raise malformed(path, reason, _TABLE) from error
@@ -91,17 +99,28 @@ def read_table(path: Path, delimiter: str | None = None, quote: str = '"') -> pl
 def delimiter_of(path: Path) -> str:
     r"""Return the delimiter of a CSV file.
 
-    That is the tab for `.tsv` and `.tab`, else the one of `,`, `;`, tab and `|` that makes the
-    most columns of the header, and the comma where none makes more than one.
+    That is the one that a first line `sep=;` names, as Excel has it; else the tab for `.tsv` and
+    `.tab`, else the one of `,`, `;`, tab and `|` that makes the most columns of the header, and the
+    comma where none makes more than one.
     """
+    with path.open("rb") as file:
+        data = _utf8(file.read(_START), errors="replace")
+    if named := _SEP.match(data):
+        return named[1].decode()
     if path.suffix.lower() in {".tsv", ".tab"}:
         return "\t"
-    with path.open("rb") as file:
-        start = _text(file.read(_START)).lstrip()
+    start = _text(data).lstrip()
     try:
         return max(_DELIMITERS, key=lambda mark: len(_header(start, mark, '"')))
     except csv.Error:  # a quotation mark that nothing closes
         return ","
+
+
+def _utf8(data: bytes, errors: str = "strict") -> bytes:
+    """The text as UTF-8; Excel's "Unicode text" is UTF-16, whose byte order mark tells."""
+    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) and data[2:4] != b"\0\0":
+        return data.decode("utf-16", errors).encode()
+    return data
 
 
 def _text(start: bytes) -> str:
@@ -146,9 +165,11 @@ def _numbered(path: Path, frame: pl.DataFrame, first: int) -> tuple[pl.DataFrame
 
 def _read_csv(path: Path, delimiter: str | None, quote: str) -> tuple[pl.DataFrame, pl.Series]:
     """Read by Arrow, which is quick, and row by row what Arrow does not take."""
-    data = path.read_bytes()
-    start = _text(data[:_START])
+    data = _utf8(path.read_bytes())
     delimiter = delimiter or delimiter_of(path)
+    if named := _SEP.match(data):
+        data = data[named.end() :]  # the rest of the line stays, so that rows keep their numbers
+    start = _text(data[:_START])
     names = _header(start, delimiter, quote)
     if not start.strip():
         raise malformed(path, "an empty file", _TABLE)
@@ -250,7 +271,8 @@ def _read_parquet(path: Path) -> pl.DataFrame:
     table = pq.read_table(path, partitioning=None)
     table.validate(full=True)
     names = _unique(table.column_names)
-    return pl.DataFrame(dict(zip(names, table.columns, strict=True)))
+    frame = pl.DataFrame(dict(zip(names, table.columns, strict=True)))
+    return frame.with_columns(pl.col(pl.Array).arr.to_list())
 
 
 def _read_jsonl(path: Path) -> pl.DataFrame:

@@ -18,7 +18,17 @@ from sumlctl.errors import SumlError, unknown_name
 
 _NEEDED = ("video_id", "start_s", "stop_s", "narration")
 _OPTIONAL = ("clip_id", "participant", "viewpoint", "split", *LABELS)
-_OPTIONS = {"files", "columns", "delimiter", "quote", "unlabelled", "strip", "point", "rate"}
+_OPTIONS = {
+    "files",
+    "columns",
+    "delimiter",
+    "quote",
+    "decimal",
+    "unlabelled",
+    "strip",
+    "point",
+    "rate",
+}
 _UNLABELLED = -1
 _LONGEST_PATTERN = 1000  # letters
 
@@ -30,6 +40,7 @@ class _Layout:
     columns: Mapping[str, str]
     delimiter: str | None
     quote: str
+    decimal: str | None
     strip: str
     point: float | str | None
     rate: float
@@ -47,6 +58,7 @@ def read(card: DatasetConfig, annotations: Path, videos: Path) -> an.Annotations
             are not. Labels are class ids, or class names of the card's vocabulary.
         delimiter: of CSV files; else see `table_files.delimiter_of`.
         quote: the quotation mark of CSV files, `"` if left out; "" where there is none.
+        decimal: "," where CSV files write 1,5 for 1.5; else "." unless the delimiter is `;`.
         unlabelled: a value, or a list of values, that stands for no label; -1 if left out.
         strip: a regular expression (of the Rust library `regex`); what it matches is taken off
             narrations before they are cleaned.
@@ -129,6 +141,7 @@ def _layout(card: DatasetConfig, annotations: Path) -> _Layout:
         columns,
         delimiter,
         '"' if quote is None else quote,
+        _decimal(card),
         _strip(card),
         point,
         _rate(card),
@@ -158,6 +171,13 @@ def _mark(card: DatasetConfig, key: str) -> str | None:
         expected = 'one character, such as ";" or "\\t"' if key == "delimiter" else '"\'" or ""'
         raise _fault(card, key, expected)
     return mark
+
+
+def _decimal(card: DatasetConfig) -> str | None:
+    decimal = card.options.get("decimal")
+    if decimal not in (None, ".", ","):
+        raise _fault(card, "decimal", '"." or ","')
+    return decimal
 
 
 def _point(card: DatasetConfig) -> float | str | None:
@@ -210,13 +230,15 @@ def _clips(
     an.require_columns(frame, list(columns.values()), path)
     for key, column in columns.items():
         _check_type(frame.schema[column], key, f"{path.name} column {column}")
-    semicolons = path.suffix.lower() == ".csv" and (layout.delimiter or delimiter_of(path)) == ";"
+    decimal_comma = layout.decimal == ","
+    if layout.decimal is None and path.suffix.lower() == ".csv":
+        decimal_comma = (layout.delimiter or delimiter_of(path)) == ";"
     frame, left_out = times.usable(
         frame,
         columns["start_s"],
         columns.get("stop_s"),
         points=layout.point is not None,
-        decimal_comma=semicolons,
+        decimal_comma=decimal_comma,
     )
 
     def text(key: str, default: str | pl.Expr) -> pl.Expr:

@@ -9,6 +9,7 @@ import polars as pl
 from sumlctl.errors import SumlError
 
 _TIMESTAMP = r"^(?:\d+:[0-5]?\d|\d+):[0-5]?\d(?:\.\d+)?$"
+_DAYS = r"^(\d+) days? (\d+:\d+:\d+(?:\.\d+)?)$"  # as pandas writes a Timedelta
 _NO_HOURS = r"^\d+:[^:]*$"
 EXPECTED = "HH:MM:SS.ff or seconds"
 # What programs write for a value that is missing.
@@ -43,8 +44,8 @@ NOTHING = LeftOut()
 def parsed(column: pl.Series, decimal_comma: bool = False) -> pl.Series:
     """Return seconds as finite float64, null for what is no time.
 
-    A time is `HH:MM:SS.ff`, `MM:SS.ff` (FFmpeg's way to write it), a number of seconds, or a
-    value of a time or duration column.
+    A time is `HH:MM:SS.ff`, `MM:SS.ff` (FFmpeg's way to write it), `D days HH:MM:SS.ff` (pandas'),
+    a number of seconds, or a value of a time or duration column.
     """
     if column.dtype in (pl.Time, pl.Duration):
         spans = column.cast(pl.Duration("ns")).dt.total_nanoseconds().cast(pl.Float64)
@@ -58,6 +59,11 @@ def parsed(column: pl.Series, decimal_comma: bool = False) -> pl.Series:
 def _from_texts(text: pl.Series, decimal_comma: bool) -> pl.Series:
     if decimal_comma:
         text = text.str.replace(",", ".", literal=True)
+    in_days = text.str.contains(" day", literal=True).fill_null(False)
+    if in_days.any():
+        clocks = text.str.extract(_DAYS, 2).fill_null(text.set(in_days, None))
+        days = text.str.extract(_DAYS, 1).cast(pl.Float64).fill_null(0)
+        return _from_texts(clocks, False) + days * 86400
     is_clock = text.str.contains(_TIMESTAMP)
     if not is_clock.any():
         return text.cast(pl.Float64, strict=False)

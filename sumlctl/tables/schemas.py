@@ -50,6 +50,7 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "mirrored": "bool",  # left-right, before the rotation
         "decoder": "string",  # pyav, decord or jpeg
         "decord": "string",  # trusted, doubted or absent
+        "stream": "int16",  # the film's number in a file of several video streams
     },
     "clips": {
         "clip_id": "string",
@@ -127,7 +128,7 @@ _COLUMNS: dict[str, dict[str, str]] = {
 }
 
 # Columns that earlier versions did not write; reading gives them as null.
-ADDED = {"videos": ("start_s", "mirrored", "decoder", "decord")}
+ADDED = {"videos": ("start_s", "mirrored", "decoder", "decord", "stream")}
 
 
 def schema(kind: str, dimension: int | None = None) -> pa.Schema:

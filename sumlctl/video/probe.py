@@ -15,6 +15,7 @@ from sumlctl.video.decoders.jpeg import JpegDecoder
 from sumlctl.video.packets import Scan, Span, scan
 from sumlctl.video.streams import (
     Clock,
+    films,
     open_video,
     reason,
     stamped,
@@ -47,6 +48,8 @@ class Probe:
         decoder: who reads it when the choice is left to sumlctl: `pyav` or `jpeg`.
         decord: whether decord is `trusted` or `doubted` with a file, or `absent` here; None where
             it was not asked.
+        stream: FFmpeg's number of the film in a file of several video streams; None where it is
+            the only one.
     """
 
     status: str
@@ -65,6 +68,7 @@ class Probe:
     start_s: float | None = None
     decoder: str | None = None
     decord: str | None = None
+    stream: int | None = None
 
 
 def probe(
@@ -202,6 +206,7 @@ def _first_picture(path: Path) -> Probe:
             rotation=turned.rotation,
             mirrored=turned.mirrored,
             start_s=Clock(container, stream, head.pts).start_s,
+            stream=stream.index if len(films(container)) > 1 else None,
             error=_not_square(stream.sample_aspect_ratio),
         )
 

@@ -47,9 +47,10 @@ class Videos:
         columns = stamps.select("video_id", "size_bytes", "mtime_ns").iter_rows()
         indexed = {name: (size, changed) for name, size, changed in columns}
         late = stamps.filter(pl.col("start_s") != 0).select("video_id", "start_s").iter_rows()
-        mirrored = set(stamps.filter("mirrored").get_column("video_id"))
+        shown = stamps.select("video_id", "mirrored", "stream").iter_rows(named=True)
+        corrections = {row["video_id"]: manifest.corrected(row) for row in shown}
         self.store = manifest.Contents(
-            workspace.segments(dataset), indexed, offsets_s=dict(late), mirrored=mirrored
+            workspace.segments(dataset), indexed, offsets_s=dict(late), corrections=corrections
         )
 
     def say_what_is_read(self, rows: pl.DataFrame) -> None:

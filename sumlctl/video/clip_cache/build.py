@@ -164,7 +164,7 @@ def _make(store: _Store, work: Work, executor: Executor, only_failed: bool) -> d
 def _summary(store: _Store, failed: dict[str, str]) -> Decoded:
     work, rows = store.plan, store.rows
     contents = manifest.Contents(
-        work.path, work.stamps, offsets_s=work.offsets_s, mirrored=work.mirrored
+        work.path, work.stamps, offsets_s=work.offsets_s, corrections=work.corrections
     )
     psnr_db = [row["psnr_db"] for row in rows]
     return Decoded(

@@ -43,18 +43,17 @@ class EncodeSettings:
     Args:
         short_side: pixels; larger videos are scaled down to it.
         crf: x264's constant rate factor; less is better and larger.
-        mirrored: whether the video's pictures are stored mirrored; they are not so in the store.
-            Earlier versions kept them mirrored, and their files are not to be taken for these.
+        corrected: what of this video earlier versions stored otherwise, whose files are not to be
+            taken for these; see `manifest.corrected`.
     """
 
     short_side: int
     crf: int
-    mirrored: bool = False
+    corrected: str = ""
 
     def __str__(self) -> str:
         # The number counts changes of what is made: 2, no edit list.
-        mirrored = " mirrored" if self.mirrored else ""
-        return f"x264/2 short-side={self.short_side} crf={self.crf}{mirrored}"
+        return f"x264/2 short-side={self.short_side} crf={self.crf} {self.corrected}".rstrip()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,19 @@ def is_there(file: Path, row: Row) -> bool:
         return False
 
 
+def corrected(video: Row) -> str:
+    """Return what of a video earlier versions stored otherwise, for the settings of its files.
+
+    They left mirrored pictures as they are, and of several video streams took the largest.
+
+    Args:
+        video: `mirrored` and `stream` of its row in the videos table.
+    """
+    mirrored = "mirrored" if video["mirrored"] else ""
+    stream = "" if video["stream"] is None else f"stream={video['stream']}"
+    return f"{mirrored} {stream}".strip()
+
+
 class Contents:
     """The files of one store that may be read.
 
@@ -65,10 +78,10 @@ class Contents:
         videos: video id -> size and modification time of the video as it was indexed.
         offsets_s: video id -> seconds from the video's own start to its first frame, where these
             differ.
-        mirrored: videos whose pictures are stored mirrored; earlier versions left them so.
+        corrections: video id -> what of it earlier versions stored otherwise, see `corrected`.
 
     Attributes:
-        stale: videos that have changed since they were stored, or were stored mirrored.
+        stale: videos that have changed since they were stored, or were stored otherwise.
         missing: files that are not there, or not as they were made.
         short_side: video id -> pixels, of the files that may be read.
     """
@@ -79,7 +92,7 @@ class Contents:
         videos: Mapping[str, tuple[int, int]],
         *,
         offsets_s: Mapping[str, float] | None = None,
-        mirrored: Collection[str] = (),
+        corrections: Mapping[str, str] | None = None,
     ) -> None:
         self.stale: set[str] = set()
         self.missing: list[Path] = []
@@ -92,7 +105,8 @@ class Contents:
                 continue
             file = inside(path.parent, row["file"], path)
             as_indexed = videos[name] == (row["video_size_bytes"], row["video_mtime_ns"])
-            if not as_indexed or (name in mirrored and not row["settings"].endswith(" mirrored")):
+            correction = (corrections or {}).get(name, "")
+            if not as_indexed or not row["settings"].endswith(correction):
                 self.stale.add(name)
             elif not is_there(file, row):
                 self.missing.append(file)

@@ -81,7 +81,7 @@ class Plan:
         offsets_s: video id -> seconds from the video's own start, from which clips count, to its
             first frame, from which files of the store count.
         stamps: video id -> size and modification time of the video when it was indexed.
-        mirrored: videos whose pictures are stored mirrored.
+        corrections: video id -> what of it earlier versions stored otherwise.
         changed: videos that are gone, or no longer as they were indexed; of these nothing is made,
             and what there is of them stays.
         folders: videos that are folders of pictures, which need no store.
@@ -96,7 +96,7 @@ class Plan:
     clips: list[Clip]
     offsets_s: dict[str, float]
     stamps: dict[str, Stamp]
-    mirrored: set[str]
+    corrections: dict[str, str]
     changed: list[str]
     folders: list[str]
 
@@ -117,11 +117,12 @@ def plan(dataset: str, workspace: Workspace, wanted: Wanted) -> Plan:
     stamps = {name: (row["size_bytes"], row["mtime_ns"]) for name, row in videos.items()}
     clips = _clips(dataset, workspace, {name: row["duration_s"] for name, row in videos.items()})
     offsets_s = {name: row["start_s"] or 0.0 for name, row in videos.items()}
+    corrections = {name: manifest.corrected(row) for name, row in videos.items()}
     path = workspace.segments(dataset)
     known = {_key(row): row for row in manifest.read(path)}
     todo, kept = [], []
     for name, span in _spans(videos, clips, offsets_s, wanted):
-        settings = replace(wanted.settings, mirrored=bool(videos[name]["mirrored"]))
+        settings = replace(wanted.settings, corrected=corrections[name])
         old = known.get((name, span.start_s, span.stop_s, str(settings), *stamps[name]))
         if old is not None and manifest.is_there(inside(path.parent, old["file"], path), old):
             kept.append(known.pop(_key(old)))
@@ -137,8 +138,7 @@ def plan(dataset: str, workspace: Workspace, wanted: Wanted) -> Plan:
     superseded = sum(row["video_id"] not in of_no_video for row in known.values())
     read = (workspace.table(dataset, kind) for kind in ("videos", "clips"))
     inputs = {workspace.relative(table): quarantine.digest(table) for table in read}
-    mirrored = {name for name, row in videos.items() if row["mirrored"]}
-    of_videos = offsets_s, stamps, mirrored
+    of_videos = offsets_s, stamps, corrections
     left = sorted(changed), folders
     return Plan(dataset, path, inputs, todo, kept, superseded, clips, *of_videos, *left)
 

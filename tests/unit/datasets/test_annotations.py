@@ -76,7 +76,7 @@ def test_jsonl_and_parquet_keep_types_and_count_records_from_one(tmp_path):
         ("x.jsonl", b"", "got an empty file"),
         ("x.csv", b"id,time\n", "got no rows"),
         ("x.csv", PNG, "got a header '\ufffdPNG'"),
-        ("x.csv", "id,time\n1,2\n".encode("utf-16"), "got a header"),
+        ("x.csv", "id,time\n1,2\n".encode("utf-16-le"), "got a header"),
         ("x.csv", b"id,said\n1,caf\xe9\n", "malformed annotation"),
         ("x.parquet", PNG, "malformed annotation"),
         ("x.jsonl", PNG, "malformed annotation"),

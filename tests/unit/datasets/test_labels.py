@@ -22,12 +22,12 @@ VERBS = f"{{ names = {json.dumps(NAMES)} }}"
 def read(workspace, tmp_path):
     """Returns the class ids in cells of a column."""
 
-    def of(cells, unlabelled=("-1", "-1.0"), vocabulary=VERBS):
+    def of(cells, unlabelled=("-1", "-1.0"), vocabulary=VERBS, met=None):
         body = '[reader]\nname = "tabular"\n[videos]\npaths = ["x"]\n[vocabulary]\n'
         card = write_card(workspace, "t", f"{body}verbs = {vocabulary}")
         sources = [f"x.csv row {i}" for i in range(2, len(cells) + 2)]
         frame = pl.DataFrame({"v": cells, "_source": sources})
-        classes = Classes(card, tmp_path, "verbs", frozenset(unlabelled))
+        classes = Classes(card, tmp_path, "verbs", frozenset(unlabelled), met)
         return read_labels(frame, "v", classes).to_list()
 
     return of
@@ -128,6 +128,38 @@ def test_read_labels_suggests_the_nearest_and_tells_of_absent_names(read):
 def test_read_labels_a_name_that_two_classes_have(read):
     text = refusal(read, ["open"], vocabulary='{ names = ["open", "shut", "open"] }')
     assert text.startswith("x.csv row 2: class name that 2 classes have in v, got 'open'")
+
+
+@pytest.mark.parametrize(
+    ("cell", "names"),
+    [
+        ("bowl,cup", ["bowl", "cup"]),  # EGTEA Gaze+
+        ("bowl;cup", ["bowl", "cup"]),
+        ("bowl|cup", ["bowl", "cup"]),
+        ("bowl | cup, red", ["bowl", "cup, red"]),
+        ("lifting up, then letting drop", ["lifting up, then letting drop"]),  # Something-Something
+        ("1,000 m run", ["1,000 m run"]),
+        ("cup,2 plates", ["cup", "2 plates"]),
+        ('["bowl", "cup"]', ["bowl", "cup"]),
+        (["bowl", "cup"], ["bowl", "cup"]),
+        ("[]", []),
+        ([], []),
+    ],
+)
+def test_read_labels_names_that_the_table_itself_has(read, cell, names):
+    met = {}
+    cells = [cell, ["bowl"] if isinstance(cell, list) else "bowl"]
+    ids = read(cells, vocabulary='"table"', met=met)
+    assert [list(met)[i] for i in ids[0]] == names
+    assert [list(met)[i] for i in ids[1]] == ["bowl"]
+
+
+def test_read_labels_refuses_ids_among_names_of_the_table(read):
+    text = refusal(read, ["open", "", "-1", "3"], vocabulary='"table"', met={})
+    assert text.startswith("x.csv row 5: class id among class names in v, got '3'")
+    met = {}
+    assert read(["3", "7", "3"], vocabulary='"table"', met=met) == [[0], [1], [0]]
+    assert list(met) == ["3", "7"]
 
 
 SEVERAL = st.lists(st.sampled_from(range(len(NAMES))), min_size=1, max_size=4)

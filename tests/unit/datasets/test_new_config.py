@@ -83,7 +83,7 @@ def test_guess_takes_columns_that_are_given(tmp_path):
     table = write_csv(tmp_path / "t.csv", rows)
     with pytest.raises(SumlError, match="no column is recognised as video_id") as fault:
         guessed(tmp_path, table)
-    assert fault.value.fix == "Name it: --column video_id=COLUMN."
+    assert fault.value.fix == "Correct the table, or name the column: --column video_id=COLUMN."
     given = {"video_id": "clip", "start_s": "from", "stop_s": "to", "narration": "what"}
     found = read(tmp_path, table, **given).rows
     assert found.select("video_id", "start_s", "stop_s", "narration").rows() == [
@@ -124,3 +124,79 @@ def test_class_names_of_the_table_are_the_same_in_every_split(tmp_path):
     assert found.rows["actions"].to_list() == [[2, 1], [0]]
     assert found.rows["actions"].dtype == pl.List(pl.Int32)
     assert found.class_names == {"actions": ["cut", "dry", "wash"]}
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells"),
+    [
+        (("start_ms", "end_ms"), (1500, 2500)),
+        (("startMs", "endMs"), (1500, 2500)),
+        (("start (msec)", "end (msec)"), (1500, 2500)),
+        (("start_time_milliseconds", "end_time_milliseconds"), (1500, 2500)),
+        (("start_us", "end_us"), (1_500_000, 2_500_000)),
+        (("start_s", "end_s"), (1.5, 2.5)),
+        (("start", "end"), ("0 days 00:00:01.500000", "0 days 00:00:02.500000")),
+        (("start", "end"), ("1,5", "2,5")),
+        (("start", "end"), ("00:00:01,500", "00:00:02,500")),
+    ],
+)
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_guess_units_and_decimal_commas(tmp_path, columns, cells, delimiter):
+    """One clip from 1.5 to 2.5 s, in nine ways to write that."""
+    table = tmp_path / "t.csv"
+    quoted = [f'"{cell}"' for cell in ("a", *cells, "x")]
+    header = ["video_id", *columns, "narration"]
+    table.write_text(f"{delimiter.join(header)}\n{delimiter.join(quoted)}\n")
+    found = read(tmp_path, table).rows
+    assert found.select("start_s", "stop_s").rows() == [(1.5, 2.5)]
+
+
+def test_guess_refuses_times_in_two_units(tmp_path):
+    rows = [{"video": "a", "start": 1.5, "end_ms": 2500, "text": "x"}]
+    with pytest.raises(SumlError, match="starts and stops are in different units"):
+        guessed(tmp_path, write_csv(tmp_path / "t.csv", rows))
+
+
+def test_guess_takes_no_frame_numbers_for_seconds(tmp_path, capsys):
+    """Times win over frame numbers; without times `rate` has to be filled in."""
+    rows = [{"video": "a", "start_frame": 45, "stop_frame": 75, "text": "x"}]
+    table = write_csv(tmp_path / "t.csv", rows)
+    with pytest.raises(SumlError, match=r"bad reader\.rate, got 'frames per second'"):
+        read(tmp_path, table)
+    assert "start_frame, stop_frame: frame numbers" in capsys.readouterr().err
+    timed = [row | {"start_timestamp": "0:01.5", "stop_timestamp": "0:02.5"} for row in rows]
+    found = read(tmp_path, write_csv(tmp_path / "t.csv", timed)).rows
+    assert found.select("start_s", "stop_s").rows() == [(1.5, 2.5)]
+
+
+def test_guess_says_which_columns_it_passes_over(tmp_path, capsys):
+    """A validation split that is not taken would be trained on without a word."""
+    rows = [
+        {"id": "1", "video": "a", "start": 0, "end": 1, "text": "x", "subset": "training"},
+        {"id": "1", "video": "b", "start": 0, "end": 1, "text": "y", "subset": "validation"},
+    ]
+    card = guessed(tmp_path, write_csv(tmp_path / "t.csv", rows))
+    assert not {"split", "clip_id"} & {*card.options["columns"]}
+    lines = capsys.readouterr().err
+    assert "nothing is taken for split: column subset has training, validation" in lines
+    assert "nothing is taken for clip_id: column id has one value several times" in lines
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [([["a", "b"]], pl.List(pl.String)), ([{"a": 1}], pl.Struct({"a": pl.Int64})), ([b"a"], None)],
+)
+def test_guess_refuses_narrations_of_other_types(tmp_path, values, dtype):
+    frame = pl.DataFrame({"video": ["a"], "start": [0], "end": [1]})
+    frame.with_columns(text=pl.Series(values, dtype=dtype)).write_parquet(tmp_path / "t.parquet")
+    with pytest.raises(
+        SumlError, match="no column is recognised as narration, got column text has"
+    ):
+        guessed(tmp_path, tmp_path / "t.parquet")
+
+
+def test_guess_takes_no_great_numbers_for_class_ids(tmp_path):
+    """A dataset configuration admits 100,000 classes; such a column holds other ids."""
+    rows = [{"video": "a", "start": 0, "end": 1, "text": "x", "class_id": 2**63 + 1}]
+    card = guessed(tmp_path, write_csv(tmp_path / "t.csv", rows))
+    assert "actions" not in card.options["columns"]

@@ -172,3 +172,42 @@ def test_read_table_parquet_without_values_in_a_row(tmp_path):
 def test_read_table_header_of_several_lines(rows, tmp_path):
     write_csv(tmp_path / "y.csv", [{"a\nb": "1", "c": "2"}, {"a\nb": "3", "c": "4"}])
     assert [row[:2] for row in read_table(tmp_path / "y.csv").rows()] == [("1", "2"), ("3", "4")]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "sep=;\r\nv;s\r\na;0\r\nb;1\r\n",
+        "\ufeffsep=;\nv;s\na;0\nb;1\n",
+        '"sep=,"\nv,s\na,0\nb,1\n',
+        "sep=\t\nv\ts\na\t0\nb\t1\n",
+        "sep=^\nv^s\na^0\nb^1\n",
+    ],
+)
+def test_read_table_first_line_of_excel_names_the_delimiter(rows, content):
+    """Excel's `sep=` line is no header; rows keep the numbers that a spreadsheet shows."""
+    assert rows(content) == [("a", "0", "x.csv row 3"), ("b", "1", "x.csv row 4")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("name", ["x.csv", "x.tsv"])
+def test_read_table_unicode_text_of_excel(rows, encoding, name):
+    """Excel saves "Unicode text" as UTF-16 with a byte order mark, and tabs."""
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    content = (mark + "v\ts\r\ncaf\u00e9\t0\r\nb\t1\r\n").encode(encoding)
+    found = [row[:2] for row in rows(content, name)]
+    assert found == [("caf\u00e9", "0"), ("b", "1")]
+
+
+def test_read_table_other_encodings_say_what_to_do(rows):
+    text = refusal(rows, "v,s\ncaf\u00e9,0\n".encode("latin-1"))
+    assert "not UTF-8" in text and text.endswith("Save it as UTF-8.")
+    assert "Make such a table of it" in refusal(rows, "{}", "x.json")
+
+
+def test_read_table_parquet_lists_of_one_length(tmp_path):
+    """Arrow's fixed-size lists are lists."""
+    frame = pl.DataFrame({"v": [[1, 2], [3, 4]]}, schema={"v": pl.Array(pl.Int32, 2)})
+    frame.write_parquet(tmp_path / "x.parquet")
+    found = read_table(tmp_path / "x.parquet")
+    assert (found.schema["v"], found["v"].to_list()) == (pl.List(pl.Int32), [[1, 2], [3, 4]])

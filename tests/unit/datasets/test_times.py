@@ -31,6 +31,17 @@ def test_usable_leaves_out_what_has_no_length_and_names_it():
     ]
 
 
+def test_usable_timedeltas_as_pandas_writes_them():
+    """`to_csv` writes a Timedelta as `0 days 00:00:01.500000`; a day has 86,400 s."""
+    starts = ["0 days 00:00:01.500000", "1 days 00:00:01", "0 days", "2 days ago"]
+    rows, left_out = usable(table(starts, ["1 day 00:00:02.250000"] * 4), "a", "b")
+    assert rows.select("start_s", "stop_s").rows() == [
+        (1.5, 86402.25),
+        (86401.0, 86402.25),
+    ]
+    assert left_out.count == 2
+
+
 def test_usable_names_ten_and_counts_all():
     _, left_out = usable(table(["x"] * 25, ["1"] * 25), "a", "b")
     assert (left_out.count, len(left_out.first)) == (25, 10)

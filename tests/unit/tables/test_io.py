@@ -18,7 +18,7 @@ CONTRACT = {
     "videos": "dataset string, video_id string, path string, status string, error string, "
     "container string, codec string, width int32, height int32, rotation int16, fps double, "
     "n_frames int64, duration_s double, size_bytes int64, mtime_ns int64, "
-    "start_s double, mirrored bool, decoder string, decord string",
+    "start_s double, mirrored bool, decoder string, decord string, stream int16",
     "clips": "clip_id string, dataset string, viewpoint string, split string, video_id string, "
     "participant string, start_s double, stop_s double, narration string, "
     "verbs list<item: int32>, nouns list<item: int32>, actions list<item: int32>, status string",
@@ -271,7 +271,7 @@ def test_a_missing_column_is_named_with_the_nearest(tmp_path):
 def test_read_videos_of_an_earlier_version(tmp_path):
     """The columns that came later are null, whether asked for by name or not."""
     path = tmp_path / "videos.parquet"
-    new = {"start_s", "mirrored", "decoder", "decord"}
+    new = {"start_s", "mirrored", "decoder", "decord", "stream"}
     row = {"dataset": "d", "video_id": "v", "path": "v.mp4", "status": "ok", "fps": 25.0}
     table = pa.Table.from_pylist([row], schema=tables.schema("videos"))
     tables.write(table, path, "videos", inputs={}, config={})

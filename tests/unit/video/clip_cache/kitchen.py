@@ -41,8 +41,13 @@ def build(workspace: Workspace) -> Path:
     return root
 
 
-def index(workspace: Workspace, mirrored: tuple[str, ...] = ()) -> None:
-    """Writes the videos table anew, with some videos as if their pictures were stored mirrored."""
+def index(
+    workspace: Workspace, mirrored: tuple[str, ...] = (), several: tuple[str, ...] = ()
+) -> None:
+    """Writes the videos table anew, with some videos as if their pictures were stored mirrored.
+
+    Others are as if they were the second stream of several.
+    """
     root = workspace.data("kitchen", "videos")
     found = [probe(root / f"{name}.mp4", ask_decord=False) for name in CLIPS]
     small_world.write_videos_table(
@@ -57,4 +62,5 @@ def index(workspace: Workspace, mirrored: tuple[str, ...] = ()) -> None:
             for key in ("status", "fps", "duration_s", "size_bytes", "mtime_ns")
         },
         mirrored=[name in mirrored for name in CLIPS],
+        stream=[1 if name in several else None for name in CLIPS],
     )

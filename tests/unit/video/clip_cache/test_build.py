@@ -124,9 +124,11 @@ def test_a_video_that_changed_since_it_was_indexed_is_not_stored(workspace, vide
     assert decode("kitchen", workspace, WANTED).changed == ["v1"]
 
 
-def test_decode_after_a_version_that_kept_pictures_mirrored(workspace, videos, capsys):
+@pytest.mark.parametrize("now", ["mirrored", "several"])
+def test_decode_after_a_version_that_stored_otherwise(workspace, videos, capsys, now):
+    """It kept pictures mirrored, and took the largest of several streams."""
     decode("kitchen", workspace, WANTED)
-    kitchen.index(workspace, mirrored=("v0",))
+    kitchen.index(workspace, **{now: ("v0",)})
     found = load(workspace)
     assert {clip.path.stem for clip in found if not clip.stored} == {"v0"}
     assert "1 videos have changed since they were stored" in capsys.readouterr().err
