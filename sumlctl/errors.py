@@ -6,7 +6,7 @@ import difflib
 import errno
 import re
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,21 @@ def unknown_name(where: object, kind: str, name: str, known: Iterable[str]) -> S
     return SumlError(
         where, f"no such {kind}", got=repr(name), expected=f"one of {len(known)} known", fix=fix
     )
+
+
+def together(where: object, what: str, faults: Sequence[SumlError]) -> SumlError:
+    """Return one error for several faults of a file; a single fault stays as it is."""
+    if len(faults) == 1:
+        return faults[0]
+    each = "; ".join(f"{f.what}, got {f.got} ({_hint(f)})" for f in faults)
+    return SumlError(
+        where, f"{len(faults)} {what}", got=each, expected="none", fix="Correct the file."
+    )
+
+
+def _hint(fault: SumlError) -> str:
+    """What a fault's reader needs to mend it."""
+    return fault.fix if fault.fix.startswith(("Did you mean", "Known")) else f"not {fault.expected}"
 
 
 def from_os_error(error: OSError, where: object = None, *, writing: bool = False) -> SumlError:

@@ -50,15 +50,15 @@ def list_datasets(
     if context.invoked_subcommand:
         return
     from sumlctl.config.dataset import parse
-    from sumlctl.errors import SumlError
+    from sumlctl.errors import SumlError, from_os_error
 
     rows: list[dict[str, Any]] = []
     for name, path in shipped.available("manifests", workspace.manifests).items():
         row = {"name": name, "title": "", "viewpoints": "", "reader": "", "expected_clips": 0}
         try:
             card = parse(path)
-        except SumlError as error:  # the others are listed all the same
-            console.warn(str(error))
+        except (SumlError, OSError) as error:  # the others are listed all the same
+            console.warn(str(from_os_error(error) if isinstance(error, OSError) else error))
             row["title"] = "faults in its file, see above"
         else:
             row["title"], row["reader"] = card.title, card.reader
@@ -115,8 +115,8 @@ def new_dataset(
         if not equals:
             raise typer.BadParameter(f"{text} is not OURS=THEIRS", param_hint="--column")
         given[ours.strip()] = theirs.strip()
-    text = new_config.guess(name, table, viewpoint.value, given)
     target = _free(workspace.manifests, name)
+    text = new_config.guess(name, table, viewpoint.value, given)
     _write(target, text.encode())
     console.show(f"{text.rstrip()}")
     console.note(
@@ -171,6 +171,14 @@ def _free(folder: Path, name: str) -> Path:
     from sumlctl.workspace import inside
 
     target = inside(folder, f"{name}.toml", "command line")
+    if not name.strip() or name[0] in ".-" or "/" in name:
+        raise SumlError(
+            "command line",
+            "such a name is of no use",
+            got=repr(name),
+            expected="a name without / that begins with neither . nor -",
+            fix="Choose another name.",
+        )
     if target.exists():
         raise SumlError(
             target,

@@ -104,7 +104,7 @@ def parse(path: Path) -> DatasetConfig:
     tables = {
         key: _table(key, raw, faults) for key in ("reader", "videos", "vocabulary", "expected")
     }
-    texts = {key: str(raw.get(key, "")) for key in _TEXTS}
+    texts = {key: _text(key, raw.get(key, ""), faults) for key in _TEXTS}
     if not texts["title"]:
         texts["title"] = path.stem
     reader = dict(tables["reader"])
@@ -166,6 +166,12 @@ def _table(key: str, raw: dict[str, Any], faults: _Faults) -> dict[str, Any]:
     if key not in raw and key in ("reader", "videos"):
         faults.add(f"key {key} is missing", "nothing", f"[{key}]")
     return found
+
+
+def _text(key: str, found: Any, faults: _Faults) -> str:
+    if not isinstance(found, str):
+        faults.add(key, repr(found), "a text")
+    return str(found)
 
 
 def _viewpoints(raw: dict[str, Any], faults: _Faults) -> tuple[str, ...]:

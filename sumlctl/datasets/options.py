@@ -2,8 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from sumlctl.config.dataset import DatasetConfig
-from sumlctl.errors import SumlError, unknown_name
+from sumlctl.errors import SumlError, together, unknown_name
+
+T = TypeVar("T")
+
+
+class Checks:
+    """Checks of a card's reader options, whose faults are raised together."""
+
+    def __init__(self) -> None:
+        self._faults: list[SumlError] = []
+
+    def __call__(self, check: Callable[..., T], *arguments: object) -> T | None:
+        """Return what the check returns, or None and keep its fault for `refuse`."""
+        try:
+            return check(*arguments)
+        except SumlError as fault:
+            self.add(fault)
+            return None
+
+    def add(self, fault: SumlError) -> None:
+        self._faults.append(fault)
+
+    def unknown(self, card: DatasetConfig, known: set[str]) -> None:
+        """Keep a fault for each reader option that the reader does not have."""
+        for key in card.options:
+            if key not in known:
+                self.add(unknown_name(card.path, f"option of reader {card.reader}", key, known))
+
+    def refuse(self, card: DatasetConfig) -> None:
+        """Raise a SumlError if there was any fault."""
+        if self._faults:
+            raise together(card.path, "faults in the reader's options", self._faults)
 
 
 def value_of(card: DatasetConfig, key: str, kind: type, default: object = None) -> object:
@@ -44,7 +78,7 @@ def texts(card: DatasetConfig, key: str, default: dict[str, str] | None = None) 
 
 
 def check(card: DatasetConfig, known: set[str]) -> None:
-    """Refuses reader options that the reader does not have."""
-    for key in card.options:
-        if key not in known:
-            raise unknown_name(card.path, f"option of reader {card.reader}", key, known)
+    """Refuses reader options that the reader does not have; all of them are named."""
+    checks = Checks()
+    checks.unknown(card, known)
+    checks.refuse(card)

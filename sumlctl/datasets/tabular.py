@@ -67,9 +67,7 @@ def read(card: DatasetConfig, annotations: Path, videos: Path) -> an.Annotations
         rate: units of the time columns in a second, such as 1000 for milliseconds or 24 for the
             frame numbers of 24 frames per second; 1 if left out.
     """
-    options.check(card, _OPTIONS)
-    files = options.texts(card, "files")
-    layout = _layout(card, annotations)
+    files, layout = _layout(card, annotations)
     paths = {split: an.annotation_file(annotations, name, card) for split, name in files.items()}
     read_files = [_clips(card, path, split, layout) for split, path in paths.items()]
     rows = pl.concat([rows for rows, _ in read_files])
@@ -105,48 +103,56 @@ def _sorted_classes(
     return rows, names
 
 
-def _layout(card: DatasetConfig, annotations: Path) -> _Layout:
-    point = _point(card)
-    columns = {key: name.strip() for key, name in options.texts(card, "columns").items()}
-    for needed in _NEEDED:
-        if needed not in columns and not (needed == "stop_s" and point is not None):
-            raise SumlError(
-                card.path,
-                f"reader.columns.{needed} is missing",
-                got="nothing",
-                expected=f'{needed} = "<column of the file>"'
-                + (", or reader.point for points in time" if needed == "stop_s" else ""),
-                fix="Correct the card.",
-            )
-    for key in columns:
-        if key not in (*_NEEDED, *_OPTIONAL):
-            raise unknown_name(card.path, "column of ours", key, (*_NEEDED, *_OPTIONAL))
-    if "viewpoint" not in columns and len(card.viewpoints) != 1:
-        raise SumlError(
-            card.path,
-            "viewpoint is not told",
-            got=f"viewpoints {list(card.viewpoints)}",
-            expected="one viewpoint, or a viewpoint column",
-            fix="Correct the card.",
-        )
-    unlabelled = _unlabelled(card)
+def _layout(card: DatasetConfig, annotations: Path) -> tuple[dict[str, str], _Layout]:
+    """The card's files and how they are written; all faults of its options are raised together."""
+    checks = options.Checks()
+    checks.unknown(card, _OPTIONS)
+    files = checks(options.texts, card, "files") or {}
+    columns = checks(_columns, card, checks) or {}
+    delimiter, quote = checks(_mark, card, "delimiter"), checks(_mark, card, "quote")
+    decimal, strip = checks(_decimal, card), checks(_strip, card) or ""
+    point, rate = checks(_point, card), checks(_rate, card) or 1.0
+    unlabelled = checks(_unlabelled, card) or frozenset()
+    checks.refuse(card)
     own = {kind for kind, source in card.vocabulary.items() if source.from_table}
     classes = {
         kind: Classes(card, annotations, kind, unlabelled, {} if kind in own else None)
         for kind in LABELS
         if kind in columns
     }
-    delimiter, quote = _mark(card, "delimiter"), _mark(card, "quote")
-    return _Layout(
-        columns,
-        delimiter,
-        '"' if quote is None else quote,
-        _decimal(card),
-        _strip(card),
-        point,
-        _rate(card),
-        classes,
-    )
+    quote = '"' if quote is None else quote
+    return files, _Layout(columns, delimiter, quote, decimal, strip, point, rate, classes)
+
+
+def _columns(card: DatasetConfig, checks: options.Checks) -> dict[str, str]:
+    columns = {key: name.strip() for key, name in options.texts(card, "columns").items()}
+    for needed in _NEEDED:
+        if needed not in columns and not (needed == "stop_s" and "point" in card.options):
+            checks.add(
+                SumlError(
+                    card.path,
+                    f"reader.columns.{needed} is missing",
+                    got="nothing",
+                    expected=f'{needed} = "<column of the file>"'
+                    + (", or reader.point for points in time" if needed == "stop_s" else ""),
+                    fix="Correct the card.",
+                )
+            )
+    for key in columns:
+        if key not in (*_NEEDED, *_OPTIONAL):
+            known = (*_NEEDED, *_OPTIONAL)
+            checks.add(unknown_name(card.path, "column of ours", key, known))
+    if "viewpoint" not in columns and len(card.viewpoints) != 1:
+        checks.add(
+            SumlError(
+                card.path,
+                "viewpoint is not told",
+                got=f"viewpoints {list(card.viewpoints)}",
+                expected="one viewpoint, or a viewpoint column",
+                fix="Correct the card.",
+            )
+        )
+    return columns
 
 
 def _fault(card: DatasetConfig, key: str, expected: str, what: str = "") -> SumlError:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from sumlctl.workspace import Workspace
 
 
@@ -28,12 +30,14 @@ def test_a_card_of_ones_own_shadows_a_shipped_one(workspace: Workspace, sumlctl)
 def test_datasets_lists_the_others_where_one_file_has_faults(workspace: Workspace, sumlctl) -> None:
     workspace.manifests.mkdir(parents=True)
     (workspace.manifests / "broken.toml").write_text("viewpoints = [")
+    (workspace.manifests / "folder.toml").mkdir()
     done = sumlctl("datasets", "--json")
     rows = {row["name"]: row for row in json.loads(done.out)}
     assert done.code == 0
     assert rows["broken"]["title"] == "faults in its file, see above"
     assert rows["ek55"]["expected_clips"] == 26_074 + 2_398
     assert "broken.toml: not valid TOML" in done.err
+    assert "folder.toml: Is a directory" in done.err
 
 
 def test_datasets_copy_into_the_workspace_once(workspace: Workspace, sumlctl) -> None:
@@ -43,6 +47,17 @@ def test_datasets_copy_into_the_workspace_once(workspace: Workspace, sumlctl) ->
     assert (again.code, "file is there already" in again.err) == (1, True)
     outside = sumlctl("datasets", "copy", "ek55", "--to", "../kitchen")
     assert (outside.code, "path leaves its folder" in outside.err) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["a/b", ".a", " "])
+def test_datasets_copy_and_new_refuse_names_that_nothing_finds(
+    workspace: Workspace, sumlctl, tmp_path, name
+) -> None:
+    (tmp_path / "clips.csv").write_text("video,start,end,sentence\na,0,1,open door\n")
+    for words in (["copy", "ek55", "--to", name], ["new", name, "--from", tmp_path / "clips.csv"]):
+        done = sumlctl("datasets", *map(str, words))
+        assert (done.code, "such a name is of no use" in done.err) == (1, True)
+    assert not workspace.manifests.exists()
 
 
 def test_datasets_new_is_indexed_as_it_says(workspace: Workspace, sumlctl, tmp_path) -> None:

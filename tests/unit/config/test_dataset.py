@@ -1,5 +1,6 @@
 """Dataset cards: what a sound one says and what each fault of one is called."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,12 @@ def test_parse_names_all_faults_at_once(tmp_path):
     assert "unknown key: 'lisence', not licence" in message
     assert "unknown viewpoint: ['first'], not a list of fpv, tpv or both" in message
     assert "expected.train: {'fpv': 10, 'tpv': 20, 'clips': 4}, not" in message
+
+
+def test_parse_refuses_titles_that_are_no_text(tmp_path):
+    text = "title = 3\nhomepage = ['a']\n" + re.sub("(?m)^(title|homepage) = .*\n", "", SOUND)
+    message = fault(tmp_path, text)
+    assert "title: 3, not a text; homepage: ['a'], not a text" in message
 
 
 def test_parse_needs_viewpoints_reader_and_videos_alone(tmp_path):

@@ -315,3 +315,26 @@ def test_an_ego4d_like_table(workspace, tmp_path, suffix):
         "opens",
         "picks a cup",
     ]
+
+
+def test_read_names_all_faults_of_its_options_at_once(read):
+    """Six slips are one error of one line, each with what would be right."""
+    more = 'said = "x"\n[reader.more]\n'
+    change = (
+        'name = "tabular"',
+        'name = "tabular"\nstrp = "x"\nrate = -1\npoint = 0\nquote = "ab"',
+    )
+    text = refusal(read, more, change=change)
+    assert "6 faults in the reader's options" in text and "\n" not in text
+    assert "'strp' (Did you mean strip?)" in text
+    assert "no such option of reader tabular, got 'more'" in text
+    assert "no such column of ours, got 'said'" in text
+    for key in ("rate", "point", "quote"):
+        assert f"bad reader.{key}, got" in text
+
+
+def test_read_decimal_says_what_a_comma_in_a_time_is(read, tmp_path):
+    write_csv(tmp_path / "x.csv", [ROW | {"from": "1,5", "to": "2,25"}])
+    change = ('name = "tabular"', 'name = "tabular"\ndecimal = ","')
+    assert read(change=change).rows.select("start_s", "stop_s").rows() == [(1.5, 2.25)]
+    assert read().rows.height == 0
