@@ -88,11 +88,8 @@ def scan(path: Path) -> Scan:
         claimed = stream.frames
         rate = declared_rate(stream) or 1 / (time_base(stream) or Fraction(1))
         names = container.format.name, stream.codec_context.name
-        pictures = {
-            "n_films": len(films(container)),
-            "pixel_format": stream.codec_context.pix_fmt,
-            "profile": stream.codec_context.profile,
-        }
+        n_films = len(films(container))
+        pixel_format, profile = stream.codec_context.pix_fmt, stream.codec_context.profile
         length_bytes = unit_length_bytes(stream)
         refreshes = length_bytes > 0
         try:
@@ -140,7 +137,9 @@ def scan(path: Path) -> Scan:
         doubt=doubt,
         fault=fault,
         refreshes=refreshes,
-        **pictures,
+        n_films=n_films,
+        pixel_format=pixel_format,
+        profile=profile,
     )
 
 

@@ -120,7 +120,7 @@ class DecordDecoder:
         size = reduced(*self._size, short_side)
         pixels = self._pictures(distinct, _OWN_SIZE if size == self._size else size)
         ends_s = np.append(self._begins_s[1:], self._end_s)
-        return Shown(pixels[back], self._begins_s[places], ends_s[places])
+        return Shown(pixels[back], self._begins_s[places], ends_s[places], self._tick_s)
 
     def _pictures(
         self, places: np.ndarray | Sequence[int], size: tuple[int, int] = _OWN_SIZE
