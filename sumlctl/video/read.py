@@ -42,11 +42,13 @@ class Frames:
         pixels: uint8 [T, H, W, 3], RGB, upright.
         times_s: float64 [T], the frames' own timestamps, seconds since the file's own start.
         decoder: which decoder read them: `pyav`, `decord` or `jpeg`.
+        until_s: float64 [T], from when on the next frame is the one on screen.
     """
 
     pixels: np.ndarray
     times_s: np.ndarray
     decoder: str
+    until_s: np.ndarray
 
 
 def read_frames(
@@ -97,7 +99,7 @@ def read_frames(
             if fault.damaged:
                 break
         else:
-            return Frames(shown.pixels, shown.begins_s, name)
+            return Frames(shown.pixels, shown.begins_s, name, shown.until_s())
     raise faults[0]
 
 

@@ -11,13 +11,10 @@ if TYPE_CHECKING:
     from sumlctl.learning.data.clips import Clip
     from sumlctl.learning.data.requests import Window
 
-# Timestamps of containers are rounded, to milliseconds at worst.
-_TICK_S = 0.001
-
 
 @dataclass
 class ClipCache:
-    """Clips with their frames' times.
+    """Clips, and how long their frames are on screen.
 
     Args:
         size: bytes for all of them.
@@ -46,11 +43,11 @@ class ClipCache:
         """Gives up the room that was set aside."""
         self.reserved -= _bytes(window)
 
-    def put(self, window: Window, pixels: np.ndarray, stamps: np.ndarray) -> None:
-        """Keeps a window's clip: uint8 [T, H, W, 3] and the frames' own times [T]."""
+    def put(self, window: Window, pixels: np.ndarray, until_s: np.ndarray) -> None:
+        """Keeps a window's clip: its frames, uint8 [T, H, W, 3], and when each goes [T]."""
         place = window.clip, window.short_side
         if place not in self._clips:
-            self._clips[place] = pixels, stamps
+            self._clips[place] = pixels, until_s
             self.held += pixels.nbytes
 
     def window(self, window: Window) -> np.ndarray | None:
@@ -58,9 +55,9 @@ class ClipCache:
         kept = self._clips.get((window.clip, window.short_side))
         if kept is None:
             return None
-        pixels, stamps = kept
-        places = np.searchsorted(stamps, window.times_s + _TICK_S, side="right") - 1
-        return pixels[places.clip(min=0)]
+        pixels, until_s = kept
+        places = np.searchsorted(until_s, window.times_s, side="right")
+        return pixels[places.clip(max=len(pixels) - 1)]
 
 
 def _bytes(window: Window) -> int:

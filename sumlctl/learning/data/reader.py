@@ -96,6 +96,7 @@ class _Asked:
         clip, times_s, short_side, _ = self.window
         request = Request.of(clip, clip.every_frame() if self.whole else times_s, short_side)
         # What cost a worker may be the stored file.
+        request = request._replace(whole=self.whole)
         return request._replace(stored=(), decoder=self.decoder) if self.decoder else request
 
 
@@ -240,9 +241,9 @@ class Reader:
         self.sound.add(asked.window.file)
         self._read += 1
         self._stuck_since.pop(asked.window.file, None)
-        pixels, stamps = answer
+        pixels, times_s = answer
         if asked.whole:
-            self._cache.put(asked.window, pixels.copy(), stamps.copy())
+            self._cache.put(asked.window, pixels.copy(), times_s.copy())
             pixels = self._cache.window(asked.window)
         self._ready.append((asked.key, pixels))
 

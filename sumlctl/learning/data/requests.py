@@ -17,9 +17,14 @@ from sumlctl.errors import SumlError
 from sumlctl.video.clip_cache.stored import Segment, read_stored
 from sumlctl.video.installation import with_fault_check
 from sumlctl.video.read import Frames, read_frames
+from sumlctl.video.streams import ROUNDING_S
 
 if TYPE_CHECKING:
     from sumlctl.learning.data.clips import Clip
+
+# A frame may count as on screen so long before its timestamp, see `decoders.slack_s`.
+_SLACK_S = ROUNDING_S + 1e-6
+_MOST_ROUNDS = 4
 
 
 class Failure(NamedTuple):
@@ -67,6 +72,7 @@ class Request(NamedTuple):
         stored: files of the store that hold all of it; none where the video itself is read.
         decoder: who is to read: `auto`, `decord` or `pyav`.
         trusted: whether decord is known to read it rightly.
+        whole: whether no frame between the first and the last time may be left out.
     """
 
     path: Path
@@ -76,6 +82,7 @@ class Request(NamedTuple):
     stored: tuple[Segment, ...] = ()
     decoder: str = "auto"
     trusted: bool = False
+    whole: bool = False
 
     @classmethod
     def of(cls, clip: Clip, times_s: np.ndarray, short_side: int) -> Request:
@@ -103,8 +110,38 @@ def decode(clip: Clip, times_s: np.ndarray, short_side: int) -> tuple[np.ndarray
 
 @with_fault_check
 def answer(request: Request) -> tuple[np.ndarray, np.ndarray]:
-    """What a decoding process gives back: as `decode`."""
-    frames = _stored(request) or read_frames(
+    """What a decoding process gives back: as `decode`; of whole clips, when each frame goes."""
+    if request.whole:
+        return _every_frame(request)
+    frames = _read(request)
+    return np.ascontiguousarray(frames.pixels), frames.times_s
+
+
+def _every_frame(request: Request) -> tuple[np.ndarray, np.ndarray]:
+    """All frames from the first to the last time, and from when on the next one is on screen.
+
+    At a variable rate the mean one passes over frames, which are asked for then.
+    """
+    for _ in range(_MOST_ROUNDS):
+        frames = _read(request)
+        begins_s, until_s = frames.times_s, frames.until_s
+        gaps = zip(until_s[:-1], begins_s[1:], strict=True)
+        missed = [np.linspace(a, b, 4, endpoint=False) for a, b in gaps if b - a > _SLACK_S]
+        if not missed:
+            return np.ascontiguousarray(frames.pixels), until_s
+        times_s = np.sort(np.concatenate([request.times_s, *missed]))
+        request = request._replace(times_s=times_s)
+    raise SumlError(
+        request.path,
+        "its frames come in bursts, too many to keep the clip",
+        got=f"more than {len(begins_s):,} from {begins_s[0]:g} to {begins_s[-1]:g} s",
+        expected="frames at about the video's mean rate",
+        fix="Its windows are read one by one.",
+    )
+
+
+def _read(request: Request) -> Frames:
+    return _stored(request) or read_frames(
         request.path,
         request.times_s.tolist(),
         short_side=request.short_side,
@@ -112,7 +149,6 @@ def answer(request: Request) -> tuple[np.ndarray, np.ndarray]:
         decoder=request.decoder,
         trusted=request.trusted,
     )
-    return np.ascontiguousarray(frames.pixels), frames.times_s
 
 
 def _stored(request: Request) -> Frames | None:

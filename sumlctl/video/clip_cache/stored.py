@@ -57,6 +57,12 @@ class Segment:
         ticks = (self.first_tick + round(time / float(self.tick)) for time in times_s)
         return np.array([float(at * self.tick) for at in ticks])
 
+    def until(self, found: Frames) -> np.ndarray:
+        """From when on the next frame is shown; after the last one, when the file ends."""
+        first_s, last_s = (float(at * self.tick) for at in (self.first_tick, self.last_tick))
+        is_last = found.times_s > last_s - first_s - float(self.tick) / 2
+        return np.where(is_last, self.stop_s, found.until_s + first_s)
+
 
 def read_stored(
     segments: Sequence[Segment],
@@ -88,11 +94,14 @@ def read_stored(
             segment.path, segment.within(times), short_side=short_side, decoder=decoder
         )
         stamps = segment.stamps(found.times_s) + offset_s
-        parts.append(Frames(found.pixels, stamps, found.decoder))
+        until_s = segment.until(found) + offset_s
+        parts.append(Frames(found.pixels, stamps, found.decoder, until_s))
     if len(parts) == 1:
         return parts[0]
     pixels = np.concatenate([part.pixels for part in parts])
-    return Frames(pixels, np.concatenate([part.times_s for part in parts]), parts[0].decoder)
+    stamps = np.concatenate([part.times_s for part in parts])
+    until_s = np.concatenate([part.until_s for part in parts])
+    return Frames(pixels, stamps, parts[0].decoder, until_s)
 
 
 def _refuse_outside(segment: Segment, times_s: Sequence[float]) -> None:

@@ -25,11 +25,18 @@ class Shown(NamedTuple):
         pixels: uint8 [T, H, W, 3], RGB, upright.
         begins_s: when each frame comes on screen [T], seconds since the file's own start.
         ends_s: when it goes [T].
+        tick_s: one tick of the time base.
     """
 
     pixels: np.ndarray
     begins_s: np.ndarray
     ends_s: np.ndarray
+    tick_s: float = 0.0
+
+    def until_s(self) -> np.ndarray:
+        """The time from which the next frame counts as on screen [T]."""
+        lasting_s = self.ends_s - self.begins_s
+        return np.asarray(self.ends_s - slack_s(lasting_s, self.tick_s))
 
 
 class Decoder(Protocol):

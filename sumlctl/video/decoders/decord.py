@@ -128,7 +128,7 @@ class DecordDecoder:
         else:
             pixels = self._pictures(distinct, size)
         ends_s = np.append(self._begins_s[1:], self._end_s)
-        return Shown(pixels[back], self._begins_s[places], ends_s[places])
+        return Shown(pixels[back], self._begins_s[places], ends_s[places], self._tick_s)
 
     def _pictures(
         self, places: np.ndarray | Sequence[int], size: tuple[int, int] = _OWN_SIZE

@@ -121,7 +121,8 @@ class PyavDecoder:
         if pictures is None:
             return None
         pixels = np.stack([pictures[stamps[place]] for place in places])
-        return Shown(pixels, begins_s[places], np.append(begins_s[1:], end_s)[places])
+        ends_s = np.append(begins_s[1:], end_s)
+        return Shown(pixels, begins_s[places], ends_s[places], float(self._tick))
 
     def _ahead(self, first: int, last: int) -> list[_Ahead] | None:
         """The packets from the keyframe before one timestamp on, to all up to another."""
@@ -215,7 +216,8 @@ class PyavDecoder:
             repeated = intervals and begin_s == intervals[-1][0]
             pixels.append(pixels[-1] if repeated else self._rgb(current.frame, short_side))
             intervals.append((begin_s, end_s))
-        return Shown(np.stack(pixels), *np.array(intervals, dtype=np.float64).T)
+        begins_s, ends_s = np.array(intervals, dtype=np.float64).T
+        return Shown(np.stack(pixels), begins_s, ends_s, float(self._tick))
 
     def _onward(self, pts: int) -> Iterator[Stamped]:
         """The frames from a seek onward, as long as each is later than the one before."""

@@ -121,7 +121,7 @@ def test_read_film_wrong_pictures_and_silent_refusals_count(monkeypatch, picture
     def read_frames(path, times_s, **_):
         if pictures is None:
             raise SumlError(path, "cannot be read", got="", expected="", fix="")
-        return read.Frames(pictures, np.array(times_s), "pyav")
+        return read.Frames(pictures, np.array(times_s), "pyav", np.array(times_s) + 0.1)
 
     monkeypatch.setattr(read, "read_frames", read_frames)
     with pytest.raises(InstallationError, match="cannot be read either, so no video is at fault"):

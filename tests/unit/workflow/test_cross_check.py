@@ -49,7 +49,8 @@ def test_sound_videos_are_the_same_by_both(indexed):
 
 
 def frames(pixels=0, times=0.0, shape=(2, 4, 6, 3)):
-    return Frames(np.full(shape, pixels, np.uint8), np.arange(shape[0]) + times, "")
+    times_s = np.arange(shape[0]) + times
+    return Frames(np.full(shape, pixels, np.uint8), times_s, "", times_s + 1)
 
 
 @pytest.mark.parametrize(

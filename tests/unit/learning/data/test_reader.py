@@ -21,6 +21,7 @@ from sumlctl.learning.data.requests import Failure, Window
 from tests.processes import workers
 from tests.unit.learning import hostile, small_world
 from tests.unit.learning.hostile import decoder_stub  # noqa: F401, a fixture
+from tests.unit.video import numbered as numbers
 
 
 @pytest.fixture
@@ -57,6 +58,41 @@ def test_a_clip_that_starts_between_frames_loses_none(numbered, cache_mb):
         ] * 2
 
 
+# When ten pictures come on screen, ms; on average one comes every 0.2 s.
+BURSTS = [0, 10, 20, 30, 500, 510, 1500, 1510, 1520, 2000]
+
+
+@pytest.mark.parametrize("cache_mb", [0, 64])
+def test_a_kept_clip_shows_what_each_window_would(tmp_path, cache_mb):
+    """The frame on screen, and none that is on screen within a millisecond after."""
+    uneven = numbers.write(tmp_path / "uneven.mp4", 10, ticks=1000, stamps=BURSTS)
+    fast = numbers.write(tmp_path / "fast.mp4", 40, ticks=2400)
+    steady = numbers.write(tmp_path / "steady.mp4", 40, ticks=30)
+    kept = [
+        (
+            Clip("d/0", uneven, 0, 2.001, 5.0),
+            [0.005, 0.015, 0.025, 0.4, 1.515, 1.7],
+            [0, 1, 2, 3, 7, 8],
+        ),
+        (
+            Clip("d/1", fast, 0, 40 / 2400, 2400.0),
+            [n / 2400 + 1e-4 for n in range(39)],
+            [*range(39)],
+        ),
+        (
+            Clip("d/2", steady, 0, 40 / 30, 30.0),
+            [n / 30 - 0.0007 for n in range(1, 40)],
+            [*range(39)],
+        ),
+    ]
+    with Reader(0, 60, 512, cache_mb) as reader:
+        for clip, times_s, wanted in kept:
+            window = Window(clip, np.array(times_s), 32, keep=True)
+            for pixels in read(reader, window, window):
+                assert numbers.read_off(pixels) == wanted
+        assert len(reader._cache._clips) == (3 if cache_mb else 0)
+
+
 @pytest.fixture
 def asked(monkeypatch):
     """What a decoder that knows only times from 0.2 s on is asked for."""
@@ -68,7 +104,7 @@ def asked(monkeypatch):
             raise SumlError(request.path, "damaged", got="0 s", expected="", fix="")
         pixels = np.zeros((len(request.times_s), 36, 64, 3), np.uint8)
         pixels[:] = np.round(request.times_s * 100).reshape(-1, 1, 1, 1)
-        return pixels, request.times_s
+        return pixels, request.times_s + 0.05 if request.whole else request.times_s
 
     monkeypatch.setattr(reading, "answer", answer)
     return requests
