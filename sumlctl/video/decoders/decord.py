@@ -17,7 +17,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import RLock
 
@@ -99,11 +99,11 @@ class DecordDecoder:
                 self._video, self._opened_at = _open(path), _OWN_SIZE
                 counted, listed = _listed(self._video)
             self._check_times(counted, listed)
-            reference = PyavDecoder(path)
-            self._size, orientation = reference.size, reference.orientation
-            self._flipped = _flipped(orientation)
-            if not trusted or orientation != Orientation():
-                self._check_pictures(reference)
+            with closing(PyavDecoder(path)) as reference:
+                self._size, orientation = reference.size, reference.orientation
+                self._flipped = _flipped(orientation)
+                if not trusted or orientation != Orientation():
+                    self._check_pictures(reference)
         except DecodeError:
             self.close()
             raise
