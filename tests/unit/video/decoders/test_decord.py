@@ -154,6 +154,16 @@ def test_read_frames_of_a_sound_file_after_complaints_about_another(make_video, 
         assert numbers(read_frames(good, [1.15], decoder="decord").pixels) == [11]
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted in /proc")
+def test_decord_decoder_that_refuses_leaves_no_file_open(make_video):
+    """Upright pictures that look the same the other way up, of a turned video."""
+    video = make_video("turned.mp4", **awkward.AWKWARD["turned_90.mp4"])
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(DecodeError, match="look the same the other way up") as refusal:
+        module.DecordDecoder(video)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before, refusal
+
+
 def test_read_frames_keeps_a_file_open(make_video, numbers, monkeypatch):
     """Ten requests open the file once."""
     video, opened = make_video("video.mp4"), []
