@@ -11,7 +11,8 @@ from typing import Any
 from sumlctl.errors import SumlError
 from sumlctl.tables import provenance
 from sumlctl.workflow import records
-from sumlctl.workflow.records import FileStamp, ProvenanceRecord
+from sumlctl.workflow.file_stamps import FileStamp, file_stamp
+from sumlctl.workflow.records import ProvenanceRecord
 from sumlctl.workspace import Workspace
 
 AS_MADE, CHANGED, GONE, UNKNOWN = "as made", "changed since", "gone", "not recorded"
@@ -110,7 +111,7 @@ class _Trail:
         self, name: str, path: Path, as_read: FileStamp | None
     ) -> tuple[File, Mapping[str, FileStamp]]:
         made = provenance.of(path)
-        known = as_read or records.mark(path)
+        known = as_read or file_stamp(path)
         sources = {self._named(source): FileStamp(sha256) for source, sha256 in made.inputs.items()}
         if sources:
             end = ""
@@ -138,7 +139,7 @@ class _Trail:
 
 
 def _status(path: Path, known: FileStamp) -> str:
-    now = records.mark(path, known if known.mtime_ns else None)
+    now = file_stamp(path, known if known.mtime_ns else None)
     if not now.sha256:
         return GONE
     return AS_MADE if now.sha256 == known.sha256 else CHANGED
@@ -151,7 +152,7 @@ def _made(receipt: ProvenanceRecord) -> dict[str, str]:
 def _holds(path: Path) -> str:
     """How many rows a table or an annotation file has, how many files a folder."""
     if path.is_dir():
-        return f"{records.mark(path).size:,} files"
+        return f"{file_stamp(path).size:,} files"
     if not path.is_file():
         return ""
     if path.suffix == ".parquet":

@@ -7,13 +7,9 @@ compared by the names, sizes and times in them. The code counts by the version o
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import importlib.metadata
 import json
-import os
 import platform
-import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -24,28 +20,13 @@ from typing import Any
 from sumlctl import __version__, tables
 from sumlctl.config import documents, parsing
 from sumlctl.errors import SumlError
-from sumlctl.video import quarantine
+from sumlctl.workflow.file_stamps import FileStamp, file_stamp, files_of
 from sumlctl.workflow.step import Step
 from sumlctl.workspace import Workspace
 
 _FORMAT = "sumlctl.receipt/1"
 # Settings that the program fills in: with these values, whatever was filled in will do.
 _FILLED_IN = {"precision": "auto"}
-
-
-@dataclass(frozen=True)
-class FileStamp:
-    """What a file or folder is known by.
-
-    Args:
-        sha256: of a file's content, or of a folder's listing; empty for what is not there.
-        size: bytes, or files.
-        mtime_ns: of a file.
-    """
-
-    sha256: str
-    size: int = 0
-    mtime_ns: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,8 +39,8 @@ class ProvenanceRecord:
         command: the command line that does it.
         settings: what its outputs depend on besides the inputs, by dotted key.
         asked: digest of the same as a pipeline says them; empty for none.
-        inputs: path in the workspace -> mark.
-        outputs: path in the workspace -> mark.
+        inputs: path in the workspace -> stamp.
+        outputs: path in the workspace -> stamp.
         version: of sumlctl.
         packages: name -> version of the packages that did the work, and of Python.
         finished: when, in UTC; empty where it was begun and not finished.
@@ -91,48 +72,6 @@ class State:
     edited: tuple[str, ...] = ()
 
 
-def mark(path: Path, known: FileStamp | None = None) -> FileStamp:
-    """The mark of a file or folder; `known` is taken for it where size and time are the same."""
-    try:
-        found = path.stat()
-    except (OSError, ValueError):  # none, out of reach, or no name of a file
-        return FileStamp("")
-    if stat.S_ISDIR(found.st_mode):
-        return _listing(path)
-    if not stat.S_ISREG(found.st_mode):  # a device or a pipe need not end
-        return FileStamp("")
-    if known and (known.size, known.mtime_ns) == (found.st_size, found.st_mtime_ns):
-        return known
-    sha256 = _digest(path, found.st_size, found.st_mtime_ns)
-    return FileStamp(sha256, found.st_size, found.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=4096)
-def _digest(path: Path, size: int, mtime_ns: int) -> str:
-    return quarantine.digest(path)
-
-
-def _listing(folder: Path) -> FileStamp:
-    """Names, sizes and times of a folder's files; hidden ones are nobody's work."""
-    seen = hashlib.sha256()
-    count = 0
-    for path in _files(folder):
-        found = path.stat()
-        name = path.relative_to(folder).as_posix()
-        seen.update(f"{name}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
-        count += 1
-    return FileStamp(seen.hexdigest(), count)
-
-
-def _files(folder: Path) -> list[Path]:
-    found = []
-    for root, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        paths = (Path(root, name) for name in sorted(names) if not name.startswith("."))
-        found += [path for path in paths if path.is_file()]
-    return found
-
-
 def commit(workspace: Workspace, step: Step) -> None:
     """Writes the receipt of a step that has just been done.
 
@@ -142,10 +81,10 @@ def commit(workspace: Workspace, step: Step) -> None:
     as_read = step.as_read()
     inputs = {}
     for path in dict.fromkeys([*step.inputs, *step.beside, *as_read]):
-        now = mark(path)
+        now = file_stamp(path)
         same = as_read.get(path, now.sha256) == now.sha256
         inputs[workspace.relative_or_absolute(path)] = now if same else FileStamp(as_read[path])
-    files = [f for path in step.outputs for f in (_files(path) if path.is_dir() else [path])]
+    files = [f for path in step.outputs for f in (files_of(path) if path.is_dir() else [path])]
     receipt = ProvenanceRecord(
         step.kind,
         step.about,
@@ -153,7 +92,7 @@ def commit(workspace: Workspace, step: Step) -> None:
         dict(step.settings()),
         step.asked,
         inputs,
-        {workspace.relative_or_absolute(f): mark(f) for f in files if f.is_file()},
+        {workspace.relative_or_absolute(f): file_stamp(f) for f in files if f.is_file()},
         packages=_versions(step.packages),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -277,7 +216,7 @@ def other_inputs(workspace: Workspace, receipt: ProvenanceRecord) -> list[str]:
     """Which inputs are not as they were."""
     told = []
     for name, known in receipt.inputs.items():
-        now = mark(workspace.root / name, known)
+        now = file_stamp(workspace.root / name, known)
         if now.sha256 != known.sha256:
             told.append(f"input {name} {_happened(known, now)}")
     return told
@@ -301,7 +240,7 @@ def other_outputs(workspace: Workspace, receipt: ProvenanceRecord) -> tuple[list
     gone: list[str] = []
     edited: list[str] = []
     for name, known in receipt.outputs.items():
-        now = mark(workspace.root / name, known)
+        now = file_stamp(workspace.root / name, known)
         if now.sha256 != known.sha256:
             (edited if now.sha256 else gone).append(name)
     return gone, edited

@@ -12,6 +12,7 @@ from sumlctl import console
 from sumlctl.config import documents, parsing
 from sumlctl.errors import SumlError
 from sumlctl.workflow import records
+from sumlctl.workflow.file_stamps import file_stamp
 from sumlctl.workflow.recipe import Cell
 from sumlctl.workflow.step import Step
 from sumlctl.workspace import Workspace
@@ -68,7 +69,7 @@ def _changed(workspace: Workspace, folder: Path, wanted: Mapping[str, Any], step
     altered = [
         f"input {name} changed"
         for name, path in ((t.relative_to(workspace.root).as_posix(), t) for t in tables)
-        if tables_then.get(name, "") != records.mark(path).sha256
+        if tables_then.get(name, "") != file_stamp(path).sha256
     ]
     for text in (*changed, *altered):
         console.note(f"{workspace.relative(folder)} is another run: {text}")

@@ -28,7 +28,7 @@ from sumlctl.tables import provenance
 from sumlctl.tables.narration_vectors import NarrationVectors
 from sumlctl.video import quarantine
 from sumlctl.video.clip_cache import manifest
-from sumlctl.workflow import lineage, records
+from sumlctl.workflow import file_stamps, lineage, records
 from sumlctl.workflow.step import Step
 from sumlctl.workspace import Workspace
 from tests.builders import segment_row
@@ -73,7 +73,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 def readers(workspace: Workspace, path: Path) -> Iterator[Callable[[], Any]]:
     """All that reads a table; what one of them refuses the next one may take."""
     yield lambda: provenance.of(path)
-    yield lambda: records.mark(path)
+    yield lambda: file_stamps.file_stamp(path)
     yield lambda: quarantine.digest(path)
     yield lambda: quarantine.now(workspace, ["ego"])
     yield lambda: lineage.trace(workspace, path)

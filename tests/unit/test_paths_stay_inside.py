@@ -147,12 +147,12 @@ def test_a_template_of_paths_reaches_into_nothing(workspace: Workspace, template
 
 
 def test_a_receipt_that_names_a_device_ends(workspace: Workspace) -> None:
-    from sumlctl.workflow import records
+    from sumlctl.workflow.file_stamps import FileStamp, file_stamp
 
-    assert records.mark(Path("/dev/zero")) == records.FileStamp("")
-    assert records.mark(Path("a\0b")) == records.FileStamp("")
+    assert file_stamp(Path("/dev/zero")) == FileStamp("")
+    assert file_stamp(Path("a\0b")) == FileStamp("")
     fifo = workspace.root / "fifo"
     workspace.root.mkdir()
     os.mkfifo(fifo)
-    assert records.mark(fifo) == records.FileStamp("")
+    assert file_stamp(fifo) == FileStamp("")
     assert lineage.trace(workspace, fifo)["fifo"].status == lineage.UNKNOWN

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from sumlctl import tables
-from sumlctl.workflow import records
-from sumlctl.workflow.records import State, mark
+from sumlctl.workflow import file_stamps, records
+from sumlctl.workflow.file_stamps import file_stamp
+from sumlctl.workflow.records import State
 from sumlctl.workflow.step import Step
 from sumlctl.workspace import Workspace
 
@@ -58,7 +59,7 @@ def test_a_receipt_says_what_was_done(workspace, step):
 
 
 def test_files_of_the_same_size_and_time_are_not_read_again(workspace, step, monkeypatch):
-    records._digest.cache_clear()
+    file_stamps._digest.cache_clear()
     monkeypatch.setattr(tables, "digest", lambda path: pytest.fail(f"{path} was read"))
     assert reasons(workspace, step) == ()
 
@@ -145,6 +146,6 @@ def test_a_file_elsewhere_keeps_its_whole_path(workspace, step, tmp_path):
     elsewhere.write_text("abc")
     one = make(workspace, inputs=(elsewhere,))
     records.commit(workspace, one)
-    assert records.read(one.receipt).inputs == {str(elsewhere): mark(elsewhere)}
+    assert records.read(one.receipt).inputs == {str(elsewhere): file_stamp(elsewhere)}
     elsewhere.write_text("abcd")
     assert reasons(workspace, one) == (f"input {elsewhere} changed",)
