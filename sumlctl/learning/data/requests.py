@@ -125,11 +125,12 @@ def _every_frame(request: Request) -> tuple[np.ndarray, np.ndarray]:
     for _ in range(_MOST_ROUNDS):
         frames = _read(request)
         begins_s, until_s = frames.times_s, frames.until_s
-        gaps = zip(until_s[:-1], begins_s[1:], strict=True)
-        missed = [np.linspace(a, b, 4, endpoint=False) for a, b in gaps if b - a > _SLACK_S]
-        if not missed:
+        gaps_s = begins_s[1:] - until_s[:-1]
+        missed = np.flatnonzero(gaps_s > _SLACK_S)
+        if not len(missed):
             return np.ascontiguousarray(frames.pixels), until_s
-        times_s = np.sort(np.concatenate([request.times_s, *missed]))
+        more = until_s[missed, None] + np.arange(4) / 4 * gaps_s[missed, None]
+        times_s = np.sort(np.append(request.times_s, more))
         request = request._replace(times_s=times_s)
     raise SumlError(
         request.path,
